@@ -1,0 +1,127 @@
+"""The objective of training and of optimisation: one module that compares a picture with a content and a style."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fastnst.errors import InputError
+from fastnst.features.vgg import VGG
+from fastnst.losses import functional
+
+
+class Objective(NamedTuple):
+    """The value of the objective and of each of its terms.
+
+    Attributes:
+        total: the sum of the weighted terms, a scalar.
+        terms: ``{"content": ..., "style": ..., "total_variation": ...}`` as the formulas give them, layers summed with
+            their layer weights.
+        weighted: the same terms times their weights; they sum to ``total``.
+        layers: every layer's own term before its weights: ``{"content/relu2_2": ..., "style/relu1_2": ...}``.
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor]
+    weighted: dict[str, Tensor]
+    layers: dict[str, Tensor]
+
+
+class PerceptualLoss(nn.Module):
+    """Content, style and total variation (Johnson, Alahi & Fei-Fei 2016, section 3.2).
+
+    The style picture becomes Gram matrices once, here, which stay as buffers.
+
+    Args:
+        vgg: loss network; it must have been built with all layers named below.
+        style: the style picture (1, 3, H, W), RGB in [0, 1], any size that the loss network takes.
+        content_layers: ``{layer: weight}``.
+        style_layers: ``{layer: weight}``.
+        content_weight, style_weight, tv_weight: weight of each term, at least 0.
+        normalized: divide each content and style term by the energy of its target (see
+            :func:`~fastnst.losses.functional.relative_style_loss`); ``False`` gives the paper's formulas.
+        tv_form: ``"squared"`` or ``"l1"``.
+        tv_range: pixel range in which the total variation is measured: 1 for [0, 1]; 255 for the paper's.
+
+    Raises:
+        InputError: a weight is negative, all weights are zero, or a layer is missing.
+    """
+
+    def __init__(
+        self,
+        vgg: VGG,
+        style: Tensor,
+        content_layers: Mapping[str, float],
+        style_layers: Mapping[str, float],
+        content_weight: float = 1.0,
+        style_weight: float = 1.0,
+        tv_weight: float = 0.0,
+        normalized: bool = True,
+        tv_form: str = "squared",
+        tv_range: float = 1.0,
+    ) -> None:
+        super().__init__()
+        weights = {"content": content_weight, "style": style_weight, "total_variation": tv_weight}
+        values = [*weights.values(), *content_layers.values(), *style_layers.values()]
+        if any(not value >= 0 for value in values):
+            raise InputError(f"loss weights {weights}, {dict(content_layers)}, {dict(style_layers)}: expected all >= 0.")
+        if tv_form not in ("squared", "l1"):
+            raise InputError(f"loss.tv_form={tv_form!r}: expected 'squared' or 'l1'.")
+        missing = [layer for layer in (*content_layers, *style_layers) if layer not in vgg.layers]
+        if missing:
+            raise InputError(f"the loss network was built without {missing}: it has {vgg.layers}.")
+        self.vgg = vgg
+        self.content_layers = {layer: float(weight) for layer, weight in content_layers.items() if weight > 0}
+        self.style_layers = {layer: float(weight) for layer, weight in style_layers.items() if weight > 0}
+        self.weights = {name: float(weight) for name, weight in weights.items()}
+        if not any(
+            (content_weight and self.content_layers, style_weight and self.style_layers, tv_weight)
+        ):
+            raise InputError("all loss weights are zero: give at least one of content, style and tv a weight above 0.")
+        self.normalized = normalized
+        self.tv_form = tv_form
+        self.tv_range = tv_range
+        if min(style.shape[-2:]) < vgg.minimum_size:
+            size = f"{style.shape[-1]}x{style.shape[-2]}"
+            raise InputError(
+                f"the style picture is {size}: the loss network's {vgg.layers[-1]} needs at least "
+                f"{vgg.minimum_size}x{vgg.minimum_size} pixels; give a larger picture or style.size."
+            )
+        with torch.no_grad():
+            for layer, features in vgg(style, list(self.style_layers)).items() if self.style_layers else ():
+                self.register_buffer(f"gram_{layer}", functional.gram_matrix(features)[0])
+
+    def target_gram(self, layer: str) -> Tensor:
+        """The style picture's Gram matrix (C, C) at ``layer``."""
+        return self.get_buffer(f"gram_{layer}")
+
+    @torch.no_grad()
+    def content_features(self, content: Tensor) -> dict[str, Tensor]:
+        """What a stylized picture is compared with: the content layers' features of ``content`` (N, 3, H, W)."""
+        return self.vgg(content, list(self.content_layers)) if self.content_layers else {}
+
+    def forward(self, stylized: Tensor, content: Tensor | Mapping[str, Tensor]) -> Objective:
+        """Compare stylized pictures with their content pictures and with the style.
+
+        Args:
+            stylized: (N, 3, H, W), RGB in [0, 1] (values outside are measured as they are).
+            content: (N, 3, H, W), or what :meth:`content_features` made of it.
+        """
+        targets = self.content_features(content) if isinstance(content, Tensor) else content
+        features = self.vgg(stylized)
+        compare_content = functional.relative_content_loss if self.normalized else functional.content_loss
+        compare_style = functional.relative_style_loss if self.normalized else functional.style_loss
+        layers, terms = {}, {name: stylized.new_zeros(()) for name in ("content", "style")}
+        for layer, weight in self.content_layers.items():
+            layers[f"content/{layer}"] = compare_content(features[layer], targets[layer])
+            terms["content"] = terms["content"] + weight * layers[f"content/{layer}"]
+        for layer, weight in self.style_layers.items():
+            gram = functional.gram_matrix(features[layer])
+            layers[f"style/{layer}"] = compare_style(gram, self.target_gram(layer))
+            terms["style"] = terms["style"] + weight * layers[f"style/{layer}"]
+        terms["total_variation"] = functional.total_variation(self.tv_range * stylized, self.tv_form)
+        weighted = {name: self.weights[name] * value for name, value in terms.items()}
+        return Objective(sum(weighted.values(), stylized.new_zeros(())), terms, weighted, layers)

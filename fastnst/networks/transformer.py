@@ -1,0 +1,93 @@
+"""The image transformation network of Johnson, Alahi and Fei-Fei (2016), with instance normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fastnst.errors import InputError
+from fastnst.networks.blocks import ConvBlock, ResidualBlock, TransposedBlock, UpsampleBlock, reflected_conv
+
+MINIMUM_SIZE = 16
+"""Smallest height and width in pixels: the residual blocks then still see 4x4 features to reflect."""
+
+OUTPUT_RANGE = 150.0 / 255.0
+"""Half the output range in units of [0, 1]: 127.5 + 150 tanh(z) on 0..255 (jcjohnson/fast-neural-style, tanh_constant)."""
+
+
+class TransformerNetwork(nn.Module):
+    """c9s1-32, d64, d128, five residual blocks, u64, u32, c9s1-3, scaled tanh (arXiv 1603.08155, supplementary table 1).
+
+    The convolutions keep their biases although instance normalisation cancels most of them, so that the parameter
+    count (1,679,235) and the released state dictionaries of the field's PyTorch implementations correspond to ours.
+
+    Args:
+        width: channels after the first convolution; 32 is the paper's (twice and four times as many follow).
+        residual_blocks: number of residual blocks.
+        upsampling: ``"nearest"`` (nearest neighbour, then convolution) or ``"transposed"`` (the paper's).
+
+    Raises:
+        InputError: an argument has no meaning.
+    """
+
+    def __init__(self, width: int = 32, residual_blocks: int = 5, upsampling: str = "nearest") -> None:
+        super().__init__()
+        if width < 1 or residual_blocks < 0:
+            raise InputError(
+                f"network width={width}, residual_blocks={residual_blocks}: expected width >= 1, residual_blocks >= 0."
+            )
+        if upsampling not in ("nearest", "transposed"):
+            raise InputError(f"network upsampling={upsampling!r}: expected 'nearest' or 'transposed'.")
+        up = UpsampleBlock if upsampling == "nearest" else TransposedBlock
+        self.arguments = {"width": width, "residual_blocks": residual_blocks, "upsampling": upsampling}
+        self.encoder = nn.Sequential(
+            ConvBlock(3, width, 9), ConvBlock(width, 2 * width, 3, stride=2), ConvBlock(2 * width, 4 * width, 3, stride=2)
+        )
+        self.residual = nn.Sequential(*(ResidualBlock(4 * width) for _ in range(residual_blocks)))
+        self.decoder = nn.Sequential(up(4 * width, 2 * width), up(2 * width, width))
+        self.to_rgb = reflected_conv(width, 3, 9)
+
+    def forward(self, content: Tensor) -> Tensor:
+        """Stylize pictures of any size from 16x16 up.
+
+        Args:
+            content: (N, 3, H, W), RGB in [0, 1].
+
+        Returns:
+            (N, 3, H, W), RGB; in [-0.09, 1.09], to be clamped to [0, 1] before it is shown.
+
+        Raises:
+            ValueError: height or width is under 16.
+        """
+        return 0.5 + OUTPUT_RANGE * torch.tanh(self.preactivation(content))
+
+    def preactivation(self, content: Tensor) -> Tensor:
+        """What goes into the tanh, (N, 3, H, W): training keeps it where the tanh still has a gradient."""
+        height, width = content.shape[-2:]
+        if height < MINIMUM_SIZE or width < MINIMUM_SIZE:
+            raise ValueError(f"a picture of {width}x{height} is under {MINIMUM_SIZE}x{MINIMUM_SIZE}: enlarge or pad it.")
+        x = F.pad(2.0 * content - 1.0, (0, -width % 4, 0, -height % 4), mode="reflect")
+        x = self.to_rgb(self.decoder(self.residual(self.encoder(x))))
+        return x[..., :height, :width]
+
+
+NETWORKS: dict[str, Callable[..., TransformerNetwork]] = {"transformer": TransformerNetwork}
+"""Networks by the name under which a model file's card lists them."""
+
+
+def build_network(name: str, arguments: dict[str, Any]) -> TransformerNetwork:
+    """Build a network from its name and plain arguments.
+
+    Raises:
+        InputError: no network has this name, or it does not take these arguments.
+    """
+    if name not in NETWORKS:
+        raise InputError(f"unknown network {name!r}: expected one of {', '.join(sorted(NETWORKS))}.")
+    try:
+        return NETWORKS[name](**arguments)
+    except TypeError as error:
+        raise InputError(f"network {name!r} does not take these arguments: {arguments} ({error}).") from None
