@@ -1,0 +1,53 @@
+"""Six style pictures that this project painted itself, and the code that paints them.
+
+The pictures ship as JPEG files beside this module; every one is made by the module of the same
+name, so it can be painted again, larger, or with another seed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastnst.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+NAMES = ("mosaic", "stained_glass", "starry_flow", "waves", "ink", "candy")
+SHIPPED_SIZE = 768
+SMALLEST_SIZE = 64
+
+
+def _check(name: str) -> None:
+    if name not in NAMES:
+        raise InputError(f"no style picture is called {name!r}; choose one of {', '.join(NAMES)}")
+
+
+def picture_path(name: str) -> Path:
+    """Path of the shipped picture, a 768 x 768 JPEG.
+
+    Raises:
+        InputError: ``name`` is not one of ``NAMES``.
+    """
+    _check(name)
+    return Path(__file__).with_name(f"{name}.jpg")
+
+
+def paint(name: str, size: int = SHIPPED_SIZE, seed: int | None = None) -> Image.Image:
+    """Paint one picture afresh.
+
+    Args:
+        name: one of ``NAMES``.
+        size: pixels along one side, at least 64; the composition is the same at every size.
+        seed: another seed gives another picture of the same kind; None gives the shipped one.
+
+    Raises:
+        InputError: unknown name or a size below 64.
+    """
+    _check(name)
+    if size < SMALLEST_SIZE:
+        raise InputError(f"a picture of {size} pixels is too small to paint; give a size of at least {SMALLEST_SIZE}")
+    painter = importlib.import_module(f"fastnst.styles.{name}")
+    return painter.paint(size) if seed is None else painter.paint(size, seed)

@@ -1,0 +1,31 @@
+"""Pigments: colours by hex code, and the few operations a painter does with them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def pigments(*codes: str) -> np.ndarray:
+    """Hex codes such as ``"1b3f8f"`` as a float32 array ``(n, 3)`` in 0..1 (sRGB)."""
+    return np.array([[int(code[i : i + 2], 16) for i in (0, 2, 4)] for code in codes], np.float32) / 255.0
+
+
+def ramp(stops: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Blend along a row of colours.
+
+    Args:
+        stops: ``(n, 3)`` colours, evenly spaced over 0..1.
+        position: any shape, clipped to 0..1.
+
+    Returns:
+        float32, ``position.shape + (3,)``.
+    """
+    place = np.clip(position, 0.0, 1.0) * (len(stops) - 1)
+    low = np.minimum(place.astype(np.int64), len(stops) - 2)
+    part = (place - low)[..., None]
+    return (stops[low] * (1.0 - part) + stops[low + 1] * part).astype(np.float32)
+
+
+def mix(under: np.ndarray, over: np.ndarray, cover: np.ndarray) -> np.ndarray:
+    """Lay ``over`` on ``under``: ``cover`` (0..1, without the colour axis) is how much of it hides."""
+    return under + (over - under) * cover[..., None]
