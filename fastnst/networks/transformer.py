@@ -34,6 +34,9 @@ class TransformerNetwork(nn.Module):
         InputError: an argument has no meaning.
     """
 
+    name = "transformer"
+    """Under which a model file's card lists this network."""
+
     def __init__(self, width: int = 32, residual_blocks: int = 5, upsampling: str = "nearest") -> None:
         super().__init__()
         if width < 1 or residual_blocks < 0:
@@ -63,7 +66,12 @@ class TransformerNetwork(nn.Module):
         Raises:
             ValueError: height or width is under 16.
         """
-        return 0.5 + OUTPUT_RANGE * torch.tanh(self.preactivation(content))
+        return self.to_unit_range(self.preactivation(content))
+
+    @staticmethod
+    def to_unit_range(z: Tensor) -> Tensor:
+        """The scaled tanh: 0.5 + 150/255 tanh(z), any shape."""
+        return 0.5 + OUTPUT_RANGE * torch.tanh(z)
 
     def preactivation(self, content: Tensor) -> Tensor:
         """What goes into the tanh, (N, 3, H, W): training keeps it where the tanh still has a gradient."""
@@ -75,7 +83,7 @@ class TransformerNetwork(nn.Module):
         return x[..., :height, :width]
 
 
-NETWORKS: dict[str, Callable[..., TransformerNetwork]] = {"transformer": TransformerNetwork}
+NETWORKS: dict[str, Callable[..., TransformerNetwork]] = {TransformerNetwork.name: TransformerNetwork}
 """Networks by the name under which a model file's card lists them."""
 
 

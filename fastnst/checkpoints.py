@@ -1,0 +1,155 @@
+"""Model files: a network's weights with a card that says how they were made. Nothing in one is code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fastnst import __version__
+from fastnst.errors import InputError
+from fastnst.networks import TransformerNetwork, build_network
+
+FORMAT = "fastnst-model"
+FORMAT_VERSION = 1
+SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
+"""Where the trained styles of this project lie."""
+
+
+class Model(NamedTuple):
+    """A model file's content.
+
+    Attributes:
+        network: in evaluation mode, on the CPU, float32.
+        card: plain values: format version, network and its arguments, style, settings, data, steps, seconds, losses,
+            versions, commit.
+        thumbnail: the style picture, (3, H, W) in [0, 1], or None.
+    """
+
+    network: TransformerNetwork
+    card: dict[str, Any]
+    thumbnail: Tensor | None
+
+
+def save_model(
+    path: str | os.PathLike, network: TransformerNetwork, card: dict[str, Any], thumbnail: Tensor | None = None
+) -> None:
+    """Write a model file, whole or not at all: beside its final name first, then renamed.
+
+    Args:
+        path: replaced if it exists; who must not replace a file asks first.
+        network: its class is found again by the card's ``network`` entry, which this function writes.
+        card: plain values only (numbers, strings, lists, dicts).
+        thumbnail: the style picture (3, H, W), RGB in [0, 1], kept as 8-bit values.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    content = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "card": {
+            "network": {"name": network.name, "arguments": dict(network.arguments)},
+            "fastnst": __version__,
+            "torch": str(torch.__version__),
+            **card,
+        },
+        "weights": {name: value.detach().float().cpu().contiguous() for name, value in network.state_dict().items()},
+        "thumbnail": None if thumbnail is None else (thumbnail.clamp(0, 1) * 255).round().to(torch.uint8).cpu(),
+    }
+    save_whole(content, path)
+
+
+def save_whole(content: Any, path: str | os.PathLike) -> None:
+    """``torch.save`` that never leaves half a file under the final name.
+
+    Raises:
+        InputError: the folder cannot be written, or the disk is full.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # torch's zip writer reports a full disk as RuntimeError
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise InputError(f"{path} cannot be written ({reason}): choose another folder or make room.") from None
+
+
+def load_model(path: str | os.PathLike) -> Model:
+    """Read a model file; nothing in it is ever run (``torch.load(weights_only=True)``).
+
+    Raises:
+        InputError: no such file, not a model file, damaged, of a newer format, or weights of another network.
+    """
+    content = _load(Path(path))
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        if isinstance(content, dict) and "pytorch-lightning_version" in content:
+            raise InputError(f"{path} is a file to resume training from: stylize with the model.ckpt beside it.")
+        raise InputError(f"{path} is not a fastnst model file: expected a model.ckpt written by scripts/train.py.")
+    version = content.get("version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise InputError(
+            f"{path} has model format {version}, this fastnst {__version__} reads up to {FORMAT_VERSION}: "
+            "install a newer fastnst."
+        )
+    try:
+        card, weights, thumbnail = content["card"], content["weights"], content["thumbnail"]
+        network = build_network(card["network"]["name"], card["network"]["arguments"])
+        network.load_state_dict(weights)
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} does not hold the weights of the network its card names: {reason}") from None
+    thumbnail = None if thumbnail is None else thumbnail.float() / 255
+    return Model(network.eval().requires_grad_(False), card, thumbnail)
+
+
+def find_model(name: str) -> Path:
+    """A model file by path, or by name in ``checkpoints/``, with or without ``.ckpt``.
+
+    Raises:
+        InputError: there is none; the message lists those in ``checkpoints/``.
+    """
+    folders = (Path(), Path("checkpoints"), SHIPPED)
+    for candidate in (folder / file for folder in folders for file in (name, f"{name}.ckpt")):
+        if candidate.is_file():
+            return candidate
+    known = sorted({file.name for folder in folders[1:] for file in folder.glob("*.ckpt")})
+    raise InputError(f"no model {name!r}: expected the path of a model file or one of {', '.join(known) or '(none)'}.")
+
+
+def current_commit() -> str | None:
+    """The commit of the source tree that is running, marked ``+changes`` where it differs from it; None outside git."""
+    here = Path(__file__).resolve().parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"],
+            cwd=here, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip() or None
+
+
+def _load(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(f"there is no model file {path}.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, AttributeError) as error:
+        reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} is damaged or not a model file ({reason}): download or train it again.") from None

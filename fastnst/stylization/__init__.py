@@ -1,0 +1,5 @@
+"""Stylize pictures with a trained network; needs neither Lightning nor Hydra."""
+
+from fastnst.stylization.stylizer import Stylizer
+
+__all__ = ["Stylizer"]

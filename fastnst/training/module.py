@@ -1,0 +1,135 @@
+"""The Lightning module: where the transformation network and the objective meet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from fastnst.errors import InputError
+from fastnst.losses import Objective, PerceptualLoss
+from fastnst.networks import TransformerNetwork
+
+SCHEDULES = ("constant", "one_cycle")
+
+
+class StyleTransferModule(pl.LightningModule):
+    """Train a transformation network on one style.
+
+    Args:
+        network: the network to train.
+        loss: the objective, with the style inside; it never enters a checkpoint.
+        steps: optimiser steps of the whole run; the schedule ends there.
+        learning_rate: Adam's highest learning rate.
+        schedule: ``"constant"`` (Johnson et al. 2016) or ``"one_cycle"`` (see :func:`one_cycle`).
+        input_noise: deviation of the Gaussian noise added to the network's input, in units of [0, 1]; it gives flat
+            areas something to paint with.
+        range_weight: weight of the penalty on what enters the tanh beyond ``range_limit``, mean of the squared excess:
+            beyond, the tanh is flat and white or black patches would stay for good.
+        range_limit: in units of the tanh's argument.
+        seed: of the input noise, which depends on it and on the step only, so that a resumed run sees the same.
+
+    Raises:
+        InputError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        network: TransformerNetwork,
+        loss: PerceptualLoss,
+        steps: int,
+        learning_rate: float = 1e-3,
+        schedule: str = "constant",
+        input_noise: float = 0.0,
+        range_weight: float = 0.0,
+        range_limit: float = 1.2,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        numbers = {"learning_rate": learning_rate, "input_noise": input_noise, "range_weight": range_weight}
+        for name, value in (numbers | {"range_limit": range_limit}).items():
+            if not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise InputError(f"{name}={value!r}: expected a number of at least 0.")
+        if learning_rate == 0:
+            raise InputError("learning_rate=0: nothing would be learnt; the paper's value is 1e-3.")
+        if schedule not in SCHEDULES:
+            raise InputError(f"schedule={schedule!r}: expected one of {', '.join(SCHEDULES)}.")
+        self.network = network
+        self.loss = loss
+        self.steps = steps
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.input_noise = input_noise
+        self.range_weight = range_weight
+        self.range_limit = range_limit
+        self.seed = seed
+        self.last_objective: Objective | None = None
+
+    def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
+        """Stylize, compare, log: the loss to descend on for a batch ``{"images": (N, 3, H, W) in [0, 1]}``."""
+        stylized, excess = self.stylize(batch["images"])
+        objective = self.loss(stylized, batch["images"])
+        self._record("train", objective, excess)
+        return objective.total + self.range_weight * excess
+
+    def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
+        """The objective on held-out photographs, as ``held_out/...``."""
+        content = batch["images"]
+        self._record("held_out", self.loss(self.network(content).float().clamp(0, 1), content))
+
+    def stylize(self, content: Tensor) -> tuple[Tensor, Tensor]:
+        """The network's picture of ``content`` (N, 3, H, W), and the mean squared excess of what enters the tanh."""
+        if self.input_noise > 0:
+            generator = torch.Generator(content.device).manual_seed(self.seed * 1_000_003 + self.global_step)
+            noise = torch.randn(content.shape, generator=generator, device=content.device)
+            content = content + self.input_noise * noise
+        z = self.network.preactivation(content).float()
+        return self.network.to_unit_range(z), torch.relu(z.abs() - self.range_limit).square().mean()
+
+    def configure_optimizers(self) -> Any:
+        """Adam with the schedule, stepped every batch."""
+        fused = self.device.type == "cuda"
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.learning_rate, fused=fused)
+
+        def factor(step: int) -> float:
+            return one_cycle(step / self.steps) if self.schedule == "one_cycle" else 1.0
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave the frozen loss network and the style's Gram matrices out: both are rebuilt from the settings."""
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name: value for name, value in state.items() if not name.startswith("loss.")}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the loss network of this run where the checkpoint left it out."""
+        own = {name: value for name, value in self.state_dict().items() if name.startswith("loss.")}
+        checkpoint["state_dict"] = {**checkpoint["state_dict"], **own}
+
+    def _record(self, stage: str, objective: Objective, excess: Tensor | None = None) -> None:
+        values = {f"{stage}/{name}": value for name, value in objective.terms.items()}
+        values |= {f"{stage}/layers/{name}": value for name, value in objective.layers.items()}
+        values |= {f"{stage}/weighted/{name}": value for name, value in objective.weighted.items()}
+        values[f"{stage}/total"] = objective.total
+        if excess is not None:
+            values[f"{stage}/weighted/range"] = self.range_weight * excess
+            self.last_objective = objective
+        self.log_dict(values, sync_dist=stage == "held_out")
+
+
+def one_cycle(progress: float, warm_up: float = 0.15, start: float = 0.04) -> float:
+    """Learning rate factor of the one-cycle policy (Smith & Topin 2017, arXiv 1708.07120), cosine in both halves.
+
+    Args:
+        progress: 0 at the first step, 1 after the last one.
+        warm_up: part of the run in which the factor rises from ``start`` to 1; it then falls to 0.
+        start: factor of the first step.
+    """
+    if progress < warm_up:
+        return start + (1 - start) * (0.5 - 0.5 * math.cos(math.pi * progress / warm_up))
+    return 0.5 + 0.5 * math.cos(math.pi * min(1.0, (progress - warm_up) / (1 - warm_up)))

@@ -1,0 +1,94 @@
+"""Pictures while training: a grid in TensorBoard and as PNG in the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from fastnst.images.files import read_image, save_image
+from fastnst.images.grids import labelled_grid
+from fastnst.images.resizing import resize_short_side
+from fastnst.training.guards import OutputWatch
+from fastnst.training.module import StyleTransferModule
+
+
+def fixed_pictures(photos: Sequence[Path], size: int) -> dict[str, Tensor]:
+    """What every preview shows: some photographs, and three sheets on which blotches show first.
+
+    Returns:
+        ``{name: (3, size, size)}``: the photographs cut to squares, a grey sheet, a white sheet, a ramp from black to white.
+    """
+    pictures = {}
+    for path in photos:
+        photo = resize_short_side(read_image(path, draft_size=size), size)
+        top, left = (photo.shape[1] - size) // 2, (photo.shape[2] - size) // 2
+        pictures[path.stem] = photo[:, top : top + size, left : left + size]
+    pictures["grey"] = torch.full((3, size, size), 0.5)
+    pictures["white"] = torch.ones(3, size, size)
+    pictures["ramp"] = torch.linspace(0, 1, size).expand(3, size, size).clone()
+    return pictures
+
+
+class Previews(pl.Callback):
+    """Draws content above stylized, beside the style, at some early steps and then every so often.
+
+    Args:
+        folder: ``step_000100.png`` and so on are written here, ``latest.png`` is always the newest.
+        pictures: from :func:`fixed_pictures`.
+        style: the style picture (3, H, W).
+        every_n_steps: 0 for none but the last.
+        early_steps: also drawn at these.
+        watch: sees the stylized pictures too, and warns.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        pictures: dict[str, Tensor],
+        style: Tensor,
+        every_n_steps: int,
+        early_steps: Sequence[int] = (1, 10, 25, 50),
+        watch: OutputWatch | None = None,
+    ) -> None:
+        self.folder = folder
+        self.names = list(pictures)
+        self.contents = torch.stack(list(pictures.values()))
+        self.style = style
+        self.every_n_steps = every_n_steps
+        self.early_steps = early_steps
+        self.watch = watch
+        self._last_step = -1
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if step in self.early_steps or (self.every_n_steps and step % self.every_n_steps == 0):
+            self.draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.draw(trainer, pl_module)
+
+    @torch.no_grad()
+    def draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stylize the fixed pictures and write the grid."""
+        step = trainer.global_step
+        if not trainer.is_global_zero or step == self._last_step or not isinstance(pl_module, StyleTransferModule):
+            return
+        self._last_step = step
+        stylized = torch.cat([pl_module.network(one.to(pl_module.device)).cpu() for one in self.contents.split(1)])
+        if self.watch is not None:
+            self.watch.examine(stylized[: len(self.names) - 3], step)
+        grid = labelled_grid(
+            [[*self.contents, self.style], list(stylized.clamp(0, 1))], [*self.names, "style"], ["content", "stylized"]
+        )
+        for name in (f"step_{step:06d}.png", "latest.png"):
+            save_image(grid, self.folder / name, overwrite=True)
+        for logger in trainer.loggers:
+            if isinstance(logger, pl.loggers.TensorBoardLogger):
+                logger.experiment.add_image("previews", grid, step)

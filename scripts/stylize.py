@@ -1,0 +1,101 @@
+"""Stylize a picture or a folder of pictures with a trained model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
+
+from fastnst.checkpoints import find_model, load_model
+from fastnst.errors import InputError, input_errors_end_with_code_2
+from fastnst.images.files import list_images, read_image_with_alpha, savable_extensions, save_image
+from fastnst.images.grids import side_by_side
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True, help="a model file, or the name of one in checkpoints/")
+    parser.add_argument("--input", type=Path, help="picture or folder (default: a sample photograph)")
+    parser.add_argument("--output", type=Path, help="file or folder (default: stylized/, or a file in it)")
+    parser.add_argument("--compare", action="store_true", help="write before and after side by side")
+    parser.add_argument("--info", action="store_true", help="print the model's card and stop")
+    parser.add_argument("--overwrite", action="store_true", help="replace output files that are there already")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps ... (default: a GPU if there is one)")
+    return parser.parse_args(arguments)
+
+
+def pairs(source: Path, output: Path | None, model: str) -> list[tuple[Path, Path]]:
+    """Which picture goes into which file: folders keep their structure, one picture goes to a file or into a folder."""
+    if not source.is_dir():
+        if not source.is_file():
+            raise InputError(f"--input {source}: there is no such file or folder.")
+        if output is None or output.is_dir() or not output.suffix:
+            output = (output or Path("stylized")) / f"{source.stem}_{model}.png"
+        if output.suffix.lower() not in savable_extensions():
+            raise InputError(f"--output {output}: expected one of {', '.join(savable_extensions())} at its end.")
+        return [(source, output)]
+    target = output or Path("stylized") / f"{source.resolve().name}_{model}"
+    if target.is_file():
+        raise InputError(f"--output {target} is a file and --input {source} a folder: give a folder for the results.")
+    pictures = [path for path in list_images(source) if target.resolve() not in path.resolve().parents]
+    if not pictures:
+        raise InputError(f"--input {source}: no pictures in this folder or below it.")
+    names = [path.relative_to(source) for path in pictures]
+    stems = [name.with_suffix("") for name in names]
+    return [
+        (path, target / (name.with_suffix(".png") if stems.count(stem) == 1 else Path(f"{name}.png")))
+        for path, name, stem in zip(pictures, names, stems, strict=True)
+    ]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    path = find_model(options.model)
+    model = load_model(path)
+    if options.info:
+        print(json.dumps(model.card, indent=2))
+        return 0
+    source = options.input
+    if source is None:
+        from fastnst.data.sources import sample_photos
+
+        source = next(photo for photo in sample_photos() if photo.stem == "chelsea")
+    work = pairs(source, options.output, path.stem if path.stem != "model" else model.card["style"]["name"])
+    taken = [output for _, output in work if output.exists()]
+    if taken and not options.overwrite:
+        raise InputError(f"{taken[0]} exists ({len(taken)} in all): add --overwrite to replace, or give another --output.")
+
+    import torch
+
+    from fastnst.stylization import Stylizer
+
+    try:
+        stylizer = Stylizer(model, options.device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"--device {options.device}: {str(error).splitlines()[0]}") from None
+    failed = []
+    for number, (picture, output) in enumerate(work, start=1):
+        try:
+            content, alpha = read_image_with_alpha(picture)
+            stylized = stylizer(content)
+            if options.compare:
+                stylized, alpha = side_by_side(content, stylized), None
+            save_image(stylized, output, alpha=alpha, overwrite=options.overwrite)
+            height, width = content.shape[-2:]
+            print(f"[{number}/{len(work)}] {picture} ({width}x{height}) -> {output}", flush=True)
+        except (InputError, torch.OutOfMemoryError) as error:
+            if len(work) == 1 and isinstance(error, InputError):
+                raise
+            failed.append(picture)
+            print(f"[{number}/{len(work)}] {picture} FAILED: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
+    if failed:
+        print(f"{len(failed)} of {len(work)} failed, the others are done.", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    with input_errors_end_with_code_2():
+        sys.exit(main())

@@ -1,0 +1,138 @@
+"""Train a style: python scripts/train.py style=mosaic (every option: configs/, or --help)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
+os.environ["HYDRA_FULL_ERROR"] = "1"  # mistakes in a call reach us as exceptions, not as Hydra's own exit
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fastnst.errors import InputError, input_errors_end_with_code_2
+from fastnst.styles import picture_path
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+    from fastnst.data.datamodule import PhotoDataModule
+    from fastnst.training.module import StyleTransferModule
+
+OmegaConf.register_new_resolver("stem", lambda path: Path(path).stem)
+OmegaConf.register_new_resolver("shipped_style", lambda name: os.path.relpath(picture_path(name)))
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The configuration as plain, resolved values."""
+    if OmegaConf.is_missing(config.style, "image"):
+        raise InputError("style=custom needs the picture to train on: add style.image=PATH.")
+    if OmegaConf.is_missing(config.data, "root"):
+        raise InputError("data=folder needs the folder with your photographs: add data.root=DIR.")
+    settings = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(settings, dict)
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        settings["output_dir"] += f"_{HydraConfig.get().job.num}"
+    return {str(key): value for key, value in settings.items()}
+
+
+def build_module(settings: dict[str, Any], style: Any) -> StyleTransferModule:
+    """The network and the objective, in the module that trains the one with the other."""
+    from fastnst.features import VGG, load_vgg_weights
+    from fastnst.losses import PerceptualLoss
+    from fastnst.networks import build_network
+    from fastnst.training.module import StyleTransferModule
+
+    loss = settings["loss"]
+    weights = load_vgg_weights(settings["weights"], settings["loss_network"])
+    layers = [*loss["content_layers"], *loss["style_layers"]]
+    vgg = VGG(layers, weights, settings["loss_network"], settings["pooling"])
+    return StyleTransferModule(
+        build_network(settings["network"]["name"], settings["network"]["arguments"]),
+        PerceptualLoss(vgg, style[None], **loss),
+        steps=settings["trainer"]["max_steps"],
+        seed=settings["seed"],
+        **{key: settings[key] for key in ("learning_rate", "schedule", "input_noise", "range_weight")},
+    )
+
+
+def build_callbacks(settings: dict[str, Any], data: PhotoDataModule, style: Any, folder: Path) -> list[pl.Callback]:
+    """Pictures, files, warnings, interruption and the progress bar."""
+    from pytorch_lightning.callbacks import LearningRateMonitor, TQDMProgressBar
+
+    from fastnst.checkpoints import current_commit
+    from fastnst.images.resizing import resize_long_side
+    from fastnst.training.files import RunFiles
+    from fastnst.training.guards import NonFiniteGuard, OutputWatch, SkippedPhotos
+    from fastnst.training.interruption import StopOnSignals
+    from fastnst.training.previews import Previews, fixed_pictures
+
+    card = {
+        "style": {"name": settings["style"]["name"], "size": settings["style"]["size"]},
+        "data": {"source": data.source_name, "photographs": len(data.training_paths)},
+        "command": " ".join(["python scripts/train.py", *HydraConfig.get().overrides.task]),
+        "commit": current_commit(),
+        "settings": settings,
+    }
+    pictures = fixed_pictures(data.validation_paths[:4], size=256)
+    return [
+        StopOnSignals(),
+        NonFiniteGuard(),
+        SkippedPhotos(folder),
+        Previews(folder / "previews", pictures, style, settings["preview_every"], watch=OutputWatch()),
+        RunFiles(folder, card, resize_long_side(style, 96), settings["save_every"]),
+        LearningRateMonitor(),
+        TQDMProgressBar(leave=True),
+    ]
+
+
+def train(config: DictConfig) -> None:
+    settings = plain(config)
+
+    import pytorch_lightning as pl
+
+    from fastnst.data.datamodule import PhotoDataModule
+    from fastnst.training.files import check_resumable
+    from fastnst.training.folder import find_checkpoint, open_run_folder
+    from fastnst.training.run import build_trainer, finish, read_style
+
+    folder = Path(settings["output_dir"])
+    resume = None
+    if settings["ckpt_path"] is not None:
+        given = any(override.startswith("output_dir=") for override in HydraConfig.get().overrides.task)
+        resume = find_checkpoint(settings["ckpt_path"], folder, given)
+        folder = folder if given else resume.parent
+    pl.seed_everything(settings["seed"], verbose=False)
+    style = read_style(settings["style"]["image"], settings["style"]["size"])
+    data = PhotoDataModule(**settings["data"], steps=settings["trainer"]["max_steps"], seed=settings["seed"])
+    module = build_module(settings, style)
+    data.setup()
+    if resume is not None:
+        check_resumable(resume, settings["style"]["name"], module.network)
+    open_run_folder(folder, resuming=resume is not None)
+    OmegaConf.save(OmegaConf.create(settings), folder / "config.yaml")
+    callbacks = build_callbacks(settings, data, style, folder)
+    trainer = build_trainer(settings["trainer"], folder, callbacks, settings["validate_every"])
+    print(f"Training {settings['style']['name']} on {len(data.training_paths)} photographs ({data.source_name}).")
+    print(f"Run folder: {folder}", flush=True)
+    trainer.fit(module, datamodule=data, ckpt_path=resume)
+    finish(trainer, module, data, settings, folder)
+
+
+def main() -> None:
+    with input_errors_end_with_code_2():
+        try:
+            hydra.main(version_base="1.3", config_path="../configs", config_name="train")(train)()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise InputError(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()
