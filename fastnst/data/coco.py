@@ -218,6 +218,7 @@ def _continue(url: str, part: Path, size: int, progress: Progress, timeout: floa
             while start < size and (block := answer.read1(min(_BLOCK, size - start))):
                 try:
                     file.write(block)
+                    file.flush()
                 except OSError as error:  # the disk, not the line: trying again would not help
                     raise InputError(f"{part} cannot be written ({error.strerror}); make room, run it again") from error
                 start += len(block)
@@ -226,7 +227,7 @@ def _continue(url: str, part: Path, size: int, progress: Progress, timeout: floa
 
 def _open_for_writing(part: Path, keep: bool) -> BinaryIO:
     try:
-        return open(part, "ab" if keep else "wb", buffering=_BLOCK)
+        return open(part, "ab" if keep else "wb")
     except OSError as error:
         raise InputError(f"{part} cannot be written ({error.strerror}); choose another folder with --root") from error
 

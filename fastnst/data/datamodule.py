@@ -111,16 +111,18 @@ class PhotoDataModule(pl.LightningDataModule):
             return
         self.source_name, root, photos = self._photos()
         if self.validation_root is not None:
-            validation = _readable(_by_name_hash(folder_photos(self.validation_root), Path(self.validation_root)))
+            validation = _readable(
+                _by_name_hash(folder_photos(self.validation_root), Path(self.validation_root)), self.max_pixels
+            )
             self.validation_paths = sorted(islice(validation, self.validation_photos))
             apart = {path.resolve() for path in self.validation_paths}
             self.training_paths = [path for path in photos if path.resolve() not in apart] if apart else photos
         else:
             count = min(self.validation_photos, max(1, len(photos) // 5)) if len(photos) > 1 else 0
-            self.validation_paths = sorted(islice(_readable(_by_name_hash(photos, root)), count))
+            self.validation_paths = sorted(islice(_readable(_by_name_hash(photos, root), self.max_pixels), count))
             held_out = set(self.validation_paths)
             self.training_paths = [path for path in photos if path not in held_out]
-        if not self.training_paths or not any(True for _ in _readable(self.training_paths)):
+        if not self.training_paths or not any(True for _ in _readable(self.training_paths, self.max_pixels)):
             raise InputError(
                 f"none of the {len(photos)} photographs in {root} can be read for training; check the files"
             )
@@ -207,9 +209,9 @@ def _by_name_hash(photos: Sequence[Path], root: Path) -> list[Path]:
     return sorted(photos, key=lambda path: hashlib.sha256(path.relative_to(root).as_posix().encode()).digest())
 
 
-def _readable(photos: Iterable[Path]) -> Iterator[Path]:
+def _readable(photos: Iterable[Path], max_pixels: int) -> Iterator[Path]:
     """Pass over files that cannot be opened; lazy, so that only as many are opened as are taken."""
     for path in photos:
         with suppress(InputError):
-            open_image(path, draft_size=32)
+            open_image(path, max_pixels=max_pixels, draft_size=32)
             yield path
