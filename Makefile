@@ -1,0 +1,34 @@
+# Two commands: `make train` and `make test`. Both set up .venv by themselves.
+PYTHON ?= python3
+VENV ?= .venv
+RUN := outputs/mosaic/$(shell date +%Y-%m-%d_%H-%M-%S)
+
+.PHONY: train test lint
+
+train: $(VENV)/installed
+	$(VENV)/bin/python scripts/train.py style=mosaic experiment=quick output_dir=$(RUN)
+	$(VENV)/bin/python scripts/stylize.py --model $(RUN)/model.ckpt --input samples --output $(RUN)/stylized \
+		--sheet $(RUN)/before_after.png
+
+test: $(VENV)/installed-dev
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/installed-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "error: Python 3.10 or newer is needed; $$($(PYTHON) --version) was found. Try: make PYTHON=python3.12 train"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing fastnst into $(VENV) (some minutes: PyTorch is large) ..."
+	$(VENV)/bin/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing fastnst and its development tools into $(VENV) (some minutes: PyTorch is large) ..."
+	$(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/installed
