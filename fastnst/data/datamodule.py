@@ -109,23 +109,25 @@ class PhotoDataModule(pl.LightningDataModule):
         """List the photographs and hold some out; the same in every process and for every stage."""
         if self.training_paths:
             return
-        self.source_name, root, photos = self._photos()
+        source_name, root, photos = self._photos()
         if self.validation_root is not None:
-            validation = _readable(
-                _by_name_hash(folder_photos(self.validation_root), Path(self.validation_root)), self.max_pixels
-            )
-            self.validation_paths = sorted(islice(validation, self.validation_photos))
-            apart = {path.resolve() for path in self.validation_paths}
-            self.training_paths = [path for path in photos if path.resolve() not in apart] if apart else photos
+            root_apart = Path(self.validation_root)
+            count, candidates = self.validation_photos, _by_name_hash(folder_photos(root_apart), root_apart)
         else:
             count = min(self.validation_photos, max(1, len(photos) // 5)) if len(photos) > 1 else 0
-            self.validation_paths = sorted(islice(_readable(_by_name_hash(photos, root), self.max_pixels), count))
-            held_out = set(self.validation_paths)
-            self.training_paths = [path for path in photos if path not in held_out]
-        if not self.training_paths or not any(True for _ in _readable(self.training_paths, self.max_pixels)):
+            candidates = _by_name_hash(photos, root)
+        validation = sorted(islice(_readable(candidates, self.max_pixels), count))
+        if self.validation_root is not None and len(validation) < min(count, 1):
+            raise InputError(f"no photograph for validation in {root_apart} can be read; check the files")
+        # A folder of its own may be the same one, linked or spelled otherwise.
+        identity = os.path.realpath if self.validation_root is not None else os.fspath
+        held_out = {identity(path) for path in validation}
+        training = [path for path in photos if identity(path) not in held_out]
+        if next(_readable(training, self.max_pixels), None) is None:
             raise InputError(
                 f"none of the {len(photos)} photographs in {root} can be read for training; check the files"
             )
+        self.source_name, self.training_paths, self.validation_paths = source_name, training, validation
 
     def train_dataloader(self) -> DataLoader:
         """Batches from the step where the trainer stands up to ``steps``; ``len`` counts from the beginning."""

@@ -246,10 +246,9 @@ def _decode(path: str | os.PathLike, max_pixels: int, draft_size: int | None) ->
 
 def _upright(picture: Image.Image) -> Image.Image:
     """Turn or mirror as EXIF says; a damaged EXIF block is no reason to refuse the pixels."""
-    try:
-        return ImageOps.exif_transpose(picture)
-    except Exception:
-        return picture
+    with suppress(Exception):
+        ImageOps.exif_transpose(picture, in_place=True)
+    return picture
 
 
 def _to_rgb_and_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
@@ -276,7 +275,7 @@ def _to_rgb_and_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | 
         # A damaged profile, or one of another colour space, is passed over for the plain conversion below.
         with suppress(ImageCms.PyCMSError, OSError, ValueError):
             picture = _to_srgb(picture, ImageCms.ImageCmsProfile(io.BytesIO(profile)))
-    return picture.convert("RGB"), alpha
+    return picture if picture.mode == "RGB" else picture.convert("RGB"), alpha
 
 
 def _to_srgb(picture: Image.Image, profile: object) -> Image.Image:

@@ -175,6 +175,20 @@ def test_validation_from_a_folder_of_its_own(folder, tmp_path):
     assert len(same.validation_paths) == 5 and len(same.training_paths) == 15
 
 
+def test_links_to_held_out_photographs_are_held_out_too(folder, tmp_path):
+    linked = tmp_path / "linked"
+    linked.symlink_to(folder, target_is_directory=True)
+    same = module(folder, validation_root=str(linked), validation_photos=5)
+    assert len(same.validation_paths) == 5 and len(same.training_paths) == 15
+
+
+def test_an_unreadable_validation_folder(folder, tmp_path):
+    (tmp_path / "rubbish").mkdir()
+    (tmp_path / "rubbish" / "a.jpg").write_bytes(b"rubbish")
+    with pytest.raises(InputError, match="no photograph for validation"):
+        module(folder, validation_root=str(tmp_path / "rubbish"))
+
+
 def test_no_validation_when_there_is_nothing_to_hold_out(tmp_path, folder):
     assert module(fill(tmp_path / "one", 1)).val_dataloader() == []
     assert module(folder, validation_photos=0).val_dataloader() == []
