@@ -12,15 +12,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a s
 from fastnst.checkpoints import find_model, load_model
 from fastnst.errors import InputError, input_errors_end_with_code_2
 from fastnst.images.files import list_images, read_image_with_alpha, savable_extensions, save_image
-from fastnst.images.grids import side_by_side
+from fastnst.images.grids import labelled_grid, side_by_side
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="a model file, or the name of one in checkpoints/")
-    parser.add_argument("--input", type=Path, help="picture or folder (default: a sample photograph)")
+    parser.add_argument("--input", type=Path, help="picture or folder; `samples`: all sample photographs (default: one)")
     parser.add_argument("--output", type=Path, help="file or folder (default: stylized/, or a file in it)")
     parser.add_argument("--compare", action="store_true", help="write before and after side by side")
+    parser.add_argument("--sheet", type=Path, help="also lay all befores and afters out in one picture")
     parser.add_argument("--info", action="store_true", help="print the model's card and stop")
     parser.add_argument("--overwrite", action="store_true", help="replace output files that are there already")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps ... (default: a GPU if there is one)")
@@ -58,13 +59,20 @@ def main(arguments: list[str] | None = None) -> int:
     if options.info:
         print(json.dumps(model.card, indent=2))
         return 0
-    source = options.input
-    if source is None:
+    name = path.stem if path.stem != "model" else model.card["style"]["name"]
+    if options.input is None or (str(options.input) == "samples" and not options.input.exists()):
         from fastnst.data.sources import sample_photos
 
-        source = next(photo for photo in sample_photos() if photo.stem == "chelsea")
-    work = pairs(source, options.output, path.stem if path.stem != "model" else model.card["style"]["name"])
-    taken = [output for _, output in work if output.exists()]
+        photos = [photo for photo in sample_photos() if options.input is not None or photo.stem == "chelsea"]
+        work = [pair for photo in photos for pair in pairs(photo, options.output, name)]
+    else:
+        work = pairs(options.input, options.output, name)
+    if options.sheet is not None and options.sheet.suffix.lower() not in savable_extensions():
+        raise InputError(f"--sheet {options.sheet}: expected one of {', '.join(savable_extensions())} at its end.")
+    if len({output for _, output in work}) < len(work):
+        raise InputError(f"--output {options.output} is one file for {len(work)} pictures: give a folder.")
+    outputs = [output for _, output in work] + ([] if options.sheet is None else [options.sheet])
+    taken = [output for output in outputs if output.exists()]
     if taken and not options.overwrite:
         raise InputError(f"{taken[0]} exists ({len(taken)} in all): add --overwrite to replace, or give another --output.")
 
@@ -76,11 +84,13 @@ def main(arguments: list[str] | None = None) -> int:
         stylizer = Stylizer(model, options.device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device {options.device}: {str(error).splitlines()[0]}") from None
-    failed = []
+    failed, shown = [], []
     for number, (picture, output) in enumerate(work, start=1):
         try:
             content, alpha = read_image_with_alpha(picture)
             stylized = stylizer(content)
+            if options.sheet is not None:
+                shown.append((picture.stem, content, stylized))
             if options.compare:
                 stylized, alpha = side_by_side(content, stylized), None
             save_image(stylized, output, alpha=alpha, overwrite=options.overwrite)
@@ -91,6 +101,10 @@ def main(arguments: list[str] | None = None) -> int:
                 raise
             failed.append(picture)
             print(f"[{number}/{len(work)}] {picture} FAILED: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
+    if shown:
+        names, before, after = zip(*shown, strict=True)
+        save_image(labelled_grid([before, after], names, ["before", "after"]), options.sheet, overwrite=options.overwrite)
+        print(f"Before and after: {options.sheet}")
     if failed:
         print(f"{len(failed)} of {len(work)} failed, the others are done.", file=sys.stderr)
     return 1 if failed else 0
