@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NAMES = ("mosaic", "stained_glass", "starry_flow", "waves", "ink", "candy")
 SHIPPED_SIZE = 768
-SMALLEST_SIZE = 64
+SMALLEST_SIZE, LARGEST_SIZE = 64, 3072  # above, the samples no longer fit into a few GB
 
 
 def _check(name: str) -> None:
@@ -40,14 +40,14 @@ def paint(name: str, size: int = SHIPPED_SIZE, seed: int | None = None) -> Image
 
     Args:
         name: one of ``NAMES``.
-        size: pixels along one side, at least 64; the composition is the same at every size.
+        size: pixels along one side, 64 to 3072; the composition is the same at every size.
         seed: another seed gives another picture of the same kind; None gives the shipped one.
 
     Raises:
-        InputError: unknown name or a size below 64.
+        InputError: unknown name or a size out of range.
     """
     _check(name)
-    if size < SMALLEST_SIZE:
-        raise InputError(f"a picture of {size} pixels is too small to paint; give a size of at least {SMALLEST_SIZE}")
+    if not SMALLEST_SIZE <= size <= LARGEST_SIZE:
+        raise InputError(f"cannot paint {size} pixels square; give a size from {SMALLEST_SIZE} to {LARGEST_SIZE}")
     painter = importlib.import_module(f"fastnst.styles.{name}")
     return painter.paint(size) if seed is None else painter.paint(size, seed)

@@ -47,8 +47,8 @@ class Canvas:
         """
         size = self.height.shape[0]
         reach = 0.5 * length + 0.5 * width + 1.0
-        left, right = (int(np.clip((x + d) * self.scale, 0, size)) for d in (-reach, reach))
-        top, bottom = (int(np.clip((y + d) * self.scale, 0, size)) for d in (-reach, reach))
+        left, right = (min(max(int((x + d) * self.scale), 0), size) for d in (-reach, reach))
+        top, bottom = (min(max(int((y + d) * self.scale), 0), size) for d in (-reach, reach))
         if left >= right or top >= bottom:
             return
         px = (np.arange(left, right, dtype=np.float32)[None, :] + 0.5) / self.scale - x

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from fastnst.styles.noise import cloud, smooth_noise
 from fastnst.styles.palette import mix, pigments
-from fastnst.styles.sheet import SHEET, grid, smoothstep, to_image
+from fastnst.styles.sheet import SHEET, grid, smoothstep, to_image, window
 
 GROUND = pigments("2b0f33", "43164a")
 OUTLINE = pigments("1a0820")[0]
@@ -55,26 +55,20 @@ def _shine(cover: np.ndarray, dx: np.ndarray, dy: np.ndarray, radius: float) -> 
     return cover * np.maximum(bow, dot)
 
 
-def _window(x: np.ndarray, box: tuple[float, float, float, float]) -> tuple[slice, slice]:
-    """Slices of the samples within left, top, right, bottom (sheet units)."""
-    left, top, right, bottom = (int(np.clip(v / SHEET * x.shape[0], 0, x.shape[0])) for v in box)
-    return slice(top, bottom), slice(left, right)
-
-
 def _lollipop(
     rgb: np.ndarray, x: np.ndarray, y: np.ndarray, circle: np.ndarray, rng: np.random.Generator, seed: int
 ) -> None:
     """Paint one sweet into ``rgb``."""
     cx, cy, radius = circle
-    window = _window(x, (cx - radius - 2, cy - radius - 2, cx + radius + 2, cy + radius + 2))
+    view = window(x, cx - radius - 2, cy - radius - 2, cx + radius + 2, cy + radius + 2)
     kind, pair = rng.choice(4, p=(0.4, 0.3, 0.2, 0.1)), PAIRS[rng.integers(len(PAIRS))]
     first, second, third = (SUGAR[i] for i in (*pair, rng.integers(len(SUGAR))))
     turn, sense, arms = rng.uniform(0, 2 * np.pi), rng.choice([-1.0, 1.0]), int(rng.integers(4, 8))
-    dx, dy = x[window] - cx, y[window] - cy
+    dx, dy = x[view] - cx, y[view] - cy
     if dx.size == 0:
         return
     r = np.hypot(dx, dy)
-    wobble = 1.0 + 0.045 * smooth_noise(x[window], y[window], 34.0, seed)
+    wobble = 1.0 + 0.045 * smooth_noise(x[view], y[view], 34.0, seed)
     q, theta = r * wobble / radius, np.arctan2(dy, dx)
     line = 1.5 + 0.012 * radius
     period = max(0.23, 6.0 / radius)
@@ -105,7 +99,7 @@ def _lollipop(
     sugar = mix(sugar, OUTLINE, smoothstep(2.4 + 0.02 * radius, 1.6 + 0.02 * radius, edge))
     cover = smoothstep(-0.6, 0.6, edge)
     sugar = mix(sugar, np.ones(3), 0.75 * _shine(cover, dx, dy, radius) * (radius > 12))
-    rgb[window] = mix(rgb[window], sugar, cover)
+    rgb[view] = mix(rgb[view], sugar, cover)
 
 
 def _curl(
@@ -127,8 +121,8 @@ def _curl(
     walked = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
     half = 0.19 * scale * np.interp(walked / walked[-1], [0, 0.12, 0.5, 1.0], [0.75, 1.0, 1.25, 0.35])
 
-    window = _window(x, (*(path.min(0) - half.max() - 4), *(path.max(0) + half.max() + 4)))
-    px, py = x[window], y[window]
+    view = window(x, *(path.min(0) - half.max() - 4), *(path.max(0) + half.max() + 4))
+    px, py = x[view], y[view]
     if px.size == 0:
         return
     near, index = cKDTree(path).query(np.stack([px.ravel(), py.ravel()], 1), distance_upper_bound=half.max() + 8)
@@ -154,9 +148,9 @@ def _curl(
     rim = 2.4 + 0.026 * scale
     cover = smoothstep(rim + 0.6, rim - 0.6, near - width)
     shadow = 0.45 * smoothstep(rim + 6.0, rim, near - width)
-    rgb[window] = rgb[window] * (1.0 - shadow)[..., None]
+    rgb[view] = rgb[view] * (1.0 - shadow)[..., None]
     sugar = mix(sugar, OUTLINE, smoothstep(-0.6, 0.6, near - width))
-    rgb[window] = mix(rgb[window], sugar, cover)
+    rgb[view] = mix(rgb[view], sugar, cover)
 
 
 def paint(size: int = 768, seed: int = 4) -> Image.Image:

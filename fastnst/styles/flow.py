@@ -1,4 +1,4 @@
-"""Directions for brush and needle: fields of curl that strokes follow."""
+"""Currents with eddies, for strokes to follow."""
 
 from __future__ import annotations
 
@@ -25,29 +25,3 @@ def whirl(x: np.ndarray, y: np.ndarray, eddies: np.ndarray, drift: float = 0.0) 
         along_x -= speed * dy
         along_y += speed * dx
     return along_x, along_y
-
-
-def trace(
-    x: np.ndarray, y: np.ndarray, direction: np.ndarray, length: float | np.ndarray, steps: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Follow a field of directions from many starts at once.
-
-    Args:
-        x: ``(n,)`` starts in sheet units.
-        y: ``(n,)``.
-        direction: ``(rows, columns, 2)`` unit vectors (x, y) that cover a sheet of 768 units.
-        length: arc length of every line, sheet units.
-        steps: segments per line.
-
-    Returns:
-        ``x`` and ``y`` of the lines, each ``(n, steps + 1)``; the start is the first point.
-    """
-    rows, columns = direction.shape[:2]
-    lines_x, lines_y = [np.asarray(x, np.float64)], [np.asarray(y, np.float64)]
-    step = np.asarray(length) / steps
-    for _ in range(steps):
-        r = np.clip((lines_y[-1] * (rows / 768.0)).astype(np.int64), 0, rows - 1)
-        c = np.clip((lines_x[-1] * (columns / 768.0)).astype(np.int64), 0, columns - 1)
-        lines_x.append(lines_x[-1] + step * direction[r, c, 0])
-        lines_y.append(lines_y[-1] + step * direction[r, c, 1])
-    return np.stack(lines_x, 1), np.stack(lines_y, 1)

@@ -89,9 +89,9 @@ def _colour_fields(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray,
             cx, cy = shift + length * number - 14.0, level - rise + 18.0
             dx, dy = x - cx, y - cy
             r, theta = np.hypot(dx, dy), np.arctan2(dy, dx)
-            radius = 1.38 * rise
-            curl = np.floor(r / (radius / 2.0) - theta / (2 * np.pi)).astype(np.int64) % 2
-            inside = r < radius
+            roll = 1.38 * rise
+            curl = np.floor(r / (roll / 2.0) - theta / (2 * np.pi)).astype(np.int64) % 2
+            inside = r < roll
             box = np.where(inside, np.where(curl == 0, 6 if layer != 1 else 0, (4, 2, 7)[layer]), box)
             field = np.where(inside, 3000 + 200 * layer + 10 * number + curl, field)
     return field, box

@@ -48,7 +48,14 @@ def sample(field: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return field[rows, columns]
 
 
-def smoothstep(low: float, high: float, value: np.ndarray) -> np.ndarray:
+def window(x: np.ndarray, left: float, top: float, right: float, bottom: float) -> tuple[slice, slice]:
+    """Rows and columns of a square grid ``x`` inside a box (sheet units), cut at the edges of the sheet."""
+    n = x.shape[0]
+    first, last, upper, lower = (min(max(int(v / SHEET * n), 0), n) for v in (left, right, top, bottom))
+    return slice(upper, lower), slice(first, last)
+
+
+def smoothstep(low: float | np.ndarray, high: float | np.ndarray, value: np.ndarray) -> np.ndarray:
     """0 below ``low``, 1 above ``high``, a smooth ramp between (``low > high`` gives a falling ramp)."""
     t = np.clip((value - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)

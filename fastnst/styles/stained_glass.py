@@ -14,7 +14,7 @@ from skimage import measure
 
 from fastnst.styles.noise import cloud, smooth_noise
 from fastnst.styles.palette import mix, pigments, ramp
-from fastnst.styles.sheet import SHEET, grid, smoothstep, to_image
+from fastnst.styles.sheet import SHEET, grid, smoothstep, to_image, window
 
 PLAN = 1536  # samples along one side of the plan the seams are found on
 LEAD_HALF_WIDTH = 2.9  # sheet units
@@ -71,34 +71,40 @@ def _panes(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndar
         half, width = rng.uniform(62, 104), rng.uniform(22, 34)
         if np.hypot(cx - SUN[0], cy - SUN[1]) < 175:
             continue
-        a = (x - cx) * np.cos(turn) + (y - cy) * np.sin(turn)
-        b = -(x - cx) * np.sin(turn) + (y - cy) * np.cos(turn) + 0.0022 * a**2
+        view = window(x, cx - half - 1, cy - half - 1, cx + half + 1, cy + half + 1)
+        a = (x[view] - cx) * np.cos(turn) + (y[view] - cy) * np.sin(turn)
+        b = -(x[view] - cx) * np.sin(turn) + (y[view] - cy) * np.cos(turn) + 0.0022 * a**2
         outline = width * (1.0 - (a / half) ** 2)
         inside = np.abs(b) < outline
         vein = np.floor((a - 0.8 * np.abs(b)) / 46.0).astype(np.int64)
-        pane = np.where(inside, 10_000 + 40 * leaf + 2 * (vein + 8) + (b > 0), pane)
-        kind = np.where(inside, 1, kind)
-        place = np.where(inside, 0.22 + 0.14 * (b > 0) + 0.5 * (a / half * 0.5 + 0.5) * rng.uniform(0.6, 1.2), place)
+        tone = 0.22 + 0.14 * (b > 0) + 0.5 * (a / half * 0.5 + 0.5) * rng.uniform(0.6, 1.2)
+        pane[view][inside] = (10_000 + 40 * leaf + 2 * (vein + 8) + (b > 0))[inside]
+        kind[view][inside] = 1
+        place[view][inside] = tone[inside]
 
     for number, (cx, cy, radius, petals, colour) in enumerate(GARDEN):
         cx, cy = cx + rng.normal(0, 5.0), cy + rng.normal(0, 5.0)
-        dx, dy = x - cx, y - cy
-        r = np.hypot(dx, dy) * (1.0 + 0.05 * smooth_noise(x, y, 60.0, seed + 20 + number)) / radius
+        reach = 1.1 * radius
+        view = window(x, cx - reach, cy - reach, cx + reach, cy + reach)
+        px, py = x[view], y[view]
+        dx, dy = px - cx, py - cy
+        r = np.hypot(dx, dy) * (1.0 + 0.05 * smooth_noise(px, py, 60.0, seed + 20 + number)) / radius
         theta = np.arctan2(dy, dx) / (2 * np.pi) * petals + rng.uniform(0, 1)
         for tier, edge in enumerate((1.0, 0.62, 0.3)):
             turned = theta + 0.5 * tier + 0.34 * r * (-1) ** number
             petal, across = np.floor(turned).astype(np.int64) % petals, turned - np.floor(turned)
             rim = edge * (0.72 + 0.28 * np.sin(np.pi * across) ** 0.6)
             inside = r < rim
-            half = (across > 0.5) if tier == 0 and radius > 90 else np.zeros(x.shape, bool)
-            pane = np.where(inside, 20_000 + 500 * number + 100 * tier + 2 * petal + half, pane)
-            kind = np.where(inside, 2 + colour, kind)
+            second = (across > 0.5) if tier == 0 and radius > 90 else np.zeros(px.shape, bool)
             inner = (0.62, 0.3, 0.1)[tier] * 0.7
-            place = np.where(inside, 0.1 + 0.12 * half + 0.8 * (r - inner) / (rim - inner) * (1 - 0.14 * tier), place)
+            tone = 0.1 + 0.12 * second + 0.8 * (r - inner) / (rim - inner) * (1 - 0.14 * tier)
+            pane[view][inside] = (20_000 + 500 * number + 100 * tier + 2 * petal + second)[inside]
+            kind[view][inside] = 2 + colour
+            place[view][inside] = tone[inside]
         heart = r < (0.15 if radius > 90 else 0.2)
-        pane = np.where(heart, 20_000 + 500 * number + 400, pane)
-        kind = np.where(heart, 2 + (2 if colour != 2 else 1), kind)
-        place = np.where(heart, 0.62, place)
+        pane[view][heart] = 20_000 + 500 * number + 400
+        kind[view][heart] = 2 + (2 if colour != 2 else 1)
+        place[view][heart] = 0.62
     return pane, kind, place.astype(np.float32)
 
 
@@ -140,9 +146,9 @@ def paint(size: int = 768, seed: int = 5) -> Image.Image:
     to_joint = (ndimage.distance_transform_edt(~joint) * unit).astype(np.float32)
 
     # Inside a merged sliver the palette of the pane that took it holds.
-    kinds = np.zeros((count, 2 + len(BLOSSOMS)), np.int64)
-    np.add.at(kinds, (piece.ravel(), kind.ravel()), 1)
-    anchor = kinds.argmax(axis=1)
+    palettes = 2 + len(BLOSSOMS)
+    votes = np.bincount(piece.ravel() * palettes + kind.ravel(), minlength=count * palettes)
+    anchor = votes.reshape(count, palettes).argmax(axis=1)
     belongs = anchor[piece] == kind
     own = ndimage.mean(place, np.where(belongs, piece, -1), np.arange(count))
     place = np.where(belongs, place, own[piece]).astype(np.float32)

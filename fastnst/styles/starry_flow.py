@@ -117,7 +117,7 @@ def paint(size: int = 768, seed: int = 3) -> Image.Image:
         # Stroke by stroke from dark to light, so that the lights stay on top.
         rank = np.argsort(sample(bright, xs, ys) + rng.normal(0, 0.25, count), kind="stable")
         for x, y in zip(xs[rank], ys[rank], strict=True):
-            row, column = (int(np.clip(v, 0, SHEET - 1)) for v in (y, x))
+            row, column = (min(max(int(v), 0), int(SHEET) - 1) for v in (y, x))
             mound, shine = hill[row, column], glow[row, column]
             tone = bright[row, column] + lift + rng.normal(0, 0.1)
             size_factor = rng.uniform(0.75, 1.2)
@@ -132,7 +132,7 @@ def paint(size: int = 768, seed: int = 3) -> Image.Image:
                     stops, tone = GLOW, rng.uniform(0.2, 0.6) if tone > 0.55 else rng.uniform(0.7, 1.0)
             colour = ramp(stops, np.array(tone)) * np.exp(rng.normal(0, 0.06, 3))
             second = ramp(stops, np.array(tone + rng.choice([-0.2, 0.16]))) * 0.9
-            bend = float(np.clip(bends[row, column], -0.06, 0.06))
+            bend = min(max(float(bends[row, column]), -0.06), 0.06)
             stroke_length = min(length * size_factor, 1.5 / (abs(bend) + 1e-3))
             canvas.stroke(
                 x,

@@ -1,0 +1,154 @@
+"""The six painted style pictures: what ships is what the code paints, and no two are alike."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastnst import styles
+from fastnst.errors import InputError
+
+PROJECT = Path(__file__).resolve().parents[2]
+SMALL = 192
+SIX = {"mosaic", "stained_glass", "starry_flow", "waves", "ink", "candy"}
+
+
+def run_python(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )
+
+
+def shipped(name: str) -> Image.Image:
+    with Image.open(styles.picture_path(name)) as picture:
+        return picture.convert("RGB")
+
+
+@pytest.fixture(scope="module")
+def small() -> dict[str, np.ndarray]:
+    """Every picture painted small, ``(SMALL, SMALL, 3)`` uint8."""
+    return {name: np.asarray(styles.paint(name, SMALL)) for name in styles.NAMES}
+
+
+def character(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Palette (share of each of 4 x 4 x 4 colours) and texture (normalised Gram matrix of edges) of a picture."""
+    bins = (pixels.reshape(-1, 3) // 64) @ np.array([16, 4, 1])
+    palette = np.bincount(bins, minlength=64) / len(bins)
+    values = pixels.astype(np.float64) / 255.0
+    maps = [np.roll(values, shift, axis) - values for axis in (0, 1) for shift in (1, 3, 9)]
+    features = np.concatenate([m.reshape(-1, 3) for m in maps], axis=1)
+    gram = features.T @ features / len(features)
+    return palette, gram / np.linalg.norm(gram)
+
+
+def test_there_are_six_pictures() -> None:
+    assert set(styles.NAMES) == SIX
+    assert len(styles.NAMES) == 6
+    assert {path.stem for path in styles.picture_path("mosaic").parent.glob("*.jpg")} == SIX
+
+
+@pytest.mark.parametrize("name", sorted(SIX))
+def test_shipped_picture_is_a_small_plain_square_jpeg(name: str) -> None:
+    path = styles.picture_path(name)
+    assert path.stat().st_size < 400_000
+    with Image.open(path) as picture:
+        assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (768, 768))
+        assert not picture.getexif()
+        assert "comment" not in picture.info
+
+
+@pytest.mark.parametrize("name", sorted(SIX))
+def test_shipped_picture_is_rich_in_contrast_and_texture_everywhere(name: str) -> None:
+    grey = np.asarray(shipped(name).convert("L"), dtype=np.float64)
+    dark, light = np.percentile(grey, [5, 95])
+    assert dark < 70
+    assert light > 175
+    patches = grey.reshape(12, 64, 12, 64).std(axis=(1, 3))
+    assert patches.min() > 6.0
+    assert np.median(patches) > 25.0
+
+
+@pytest.mark.parametrize("name", sorted(SIX))
+def test_painting_again_gives_the_same_picture(name: str, small: dict[str, np.ndarray]) -> None:
+    np.testing.assert_array_equal(np.asarray(styles.paint(name, SMALL)), small[name])
+
+
+@pytest.mark.parametrize("name", sorted(SIX))
+def test_a_small_painting_has_the_composition_of_the_shipped_one(name: str, small: dict[str, np.ndarray]) -> None:
+    # Compared at 48 pixels: fine lines are drawn a little heavier where there are fewer samples.
+    ours = Image.fromarray(small[name]).resize((48, 48), Image.Resampling.BOX)
+    theirs = shipped(name).resize((48, 48), Image.Resampling.BOX)
+    a, b = (np.asarray(picture, dtype=np.float64).ravel() for picture in (ours, theirs))
+    assert np.corrcoef(a, b)[0, 1] > 0.93
+
+
+@pytest.mark.parametrize("name", ["mosaic", "candy"])  # the quickest and the one most used; all six would take 40 s
+def test_painting_at_the_shipped_size_gives_the_shipped_file(name: str) -> None:
+    file = io.BytesIO()
+    styles.paint(name).save(file, "JPEG", quality=92)
+    with Image.open(file) as picture:
+        ours = np.asarray(picture, dtype=np.float64)
+    # Other processors round some samples to the other side of an edge.
+    assert np.abs(ours - np.asarray(shipped(name), dtype=np.float64)).mean() < 1.5
+
+
+def test_another_seed_gives_another_picture(small: dict[str, np.ndarray]) -> None:
+    other = np.asarray(styles.paint("candy", SMALL, seed=99), dtype=np.float64)
+    assert np.abs(other - small["candy"]).mean() > 20
+
+
+def test_no_two_pictures_share_palette_or_texture() -> None:
+    characters = {name: character(np.asarray(shipped(name))) for name in styles.NAMES}
+    for one, other in itertools.combinations(styles.NAMES, 2):
+        (palette_a, gram_a), (palette_b, gram_b) = characters[one], characters[other]
+        assert 0.5 * np.abs(palette_a - palette_b).sum() > 0.25, (one, other)
+        assert np.linalg.norm(gram_a - gram_b) > 0.05, (one, other)
+
+
+@pytest.mark.parametrize("call", [styles.picture_path, styles.paint])
+def test_an_unknown_name_is_answered_with_the_names(call: Callable[[str], object]) -> None:
+    with pytest.raises(InputError) as caught:
+        call("mona_lisa")
+    assert "mona_lisa" in str(caught.value)
+    assert all(name in str(caught.value) for name in styles.NAMES)
+
+
+@pytest.mark.parametrize("size", [-1, 8, 100_000])
+def test_a_size_out_of_range_is_refused(size: int) -> None:
+    with pytest.raises(InputError, match="from 64 to 3072"):
+        styles.paint("ink", size)
+
+
+def test_importing_the_package_loads_no_painter() -> None:
+    code = "import sys, fastnst.styles; print([m for m in ('numpy', 'scipy', 'skimage', 'PIL') if m in sys.modules])"
+    answer = run_python("-c", code)
+    assert answer.stdout.strip() == "[]"
+
+
+def test_script_paints_and_does_not_overwrite(tmp_path: Path) -> None:
+    script = PROJECT / "scripts" / "paint_styles.py"
+    arguments = (script, "--output", tmp_path, "--only", "candy", "--size", "96")
+    assert run_python(*arguments).returncode == 0
+    with Image.open(tmp_path / "candy.jpg") as picture:
+        assert picture.size == (96, 96)
+    refused = run_python(*arguments)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: ")
+    assert refused.stderr.count("\n") == 1
+    assert run_python(*arguments, "--overwrite").returncode == 0
+    unknown = run_python(script, "--output", tmp_path, "--only", "mona_lisa")
+    assert unknown.returncode == 2
+    assert unknown.stderr.count("\n") == 1
