@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fastnst.errors import InputError, input_errors_end_with_code_2
+from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
 from fastnst.styles import picture_path
 
 if TYPE_CHECKING:
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from fastnst.data.datamodule import PhotoDataModule
     from fastnst.training.module import StyleTransferModule
 
-OmegaConf.register_new_resolver("stem", lambda path: Path(path).stem)
-OmegaConf.register_new_resolver("shipped_style", lambda name: os.path.relpath(picture_path(name)))
+OmegaConf.register_new_resolver("stem", lambda path: Path(path).stem, replace=True)
+OmegaConf.register_new_resolver("shipped_style", lambda name: os.path.relpath(picture_path(name)), replace=True)
+
+RUN_FOLDER = "FASTNST_RUN_FOLDER"
+"""Environment variable by which the first process of a run tells those that it starts its folder."""
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -59,16 +62,17 @@ def build_module(settings: dict[str, Any], style: Any) -> StyleTransferModule:
         PerceptualLoss(vgg, style[None], **loss),
         steps=settings["trainer"]["max_steps"],
         seed=settings["seed"],
-        **{key: settings[key] for key in ("learning_rate", "schedule", "input_noise", "range_weight")},
+        **{key: settings[key] for key in ("learning_rate", "schedule", "range_weight")},
     )
 
 
 def build_callbacks(settings: dict[str, Any], data: PhotoDataModule, style: Any, folder: Path) -> list[pl.Callback]:
     """Pictures, files, warnings, interruption and the progress bar."""
-    from pytorch_lightning.callbacks import LearningRateMonitor, TQDMProgressBar
+    from pytorch_lightning.callbacks import LearningRateMonitor
 
     from fastnst.checkpoints import current_commit
     from fastnst.images.resizing import resize_long_side
+    from fastnst.training.console import TrainingBar
     from fastnst.training.files import RunFiles
     from fastnst.training.guards import NonFiniteGuard, OutputWatch, SkippedPhotos
     from fastnst.training.interruption import StopOnSignals
@@ -81,7 +85,7 @@ def build_callbacks(settings: dict[str, Any], data: PhotoDataModule, style: Any,
         "commit": current_commit(),
         "settings": settings,
     }
-    pictures = fixed_pictures(data.validation_paths[:4], size=256)
+    pictures = fixed_pictures((data.validation_paths or data.training_paths)[:4], settings["preview_size"])
     return [
         StopOnSignals(),
         NonFiniteGuard(),
@@ -89,26 +93,37 @@ def build_callbacks(settings: dict[str, Any], data: PhotoDataModule, style: Any,
         Previews(folder / "previews", pictures, style, settings["preview_every"], watch=OutputWatch()),
         RunFiles(folder, card, resize_long_side(style, 96), settings["save_every"]),
         LearningRateMonitor(),
-        TQDMProgressBar(leave=True),
+        TrainingBar(settings["trainer"]["log_every"]),
     ]
 
 
 def train(config: DictConfig) -> None:
     settings = plain(config)
+    require_whole("seed", settings["seed"], 0)
+    require_whole("preview_size", settings["preview_size"], 16)
 
     import pytorch_lightning as pl
+    from pytorch_lightning.utilities import rank_zero_only
 
     from fastnst.data.datamodule import PhotoDataModule
+    from fastnst.training.console import keep_quiet
     from fastnst.training.files import check_resumable
     from fastnst.training.folder import find_checkpoint, open_run_folder
-    from fastnst.training.run import build_trainer, finish, read_style
+    from fastnst.training.run import build_trainer, check_publishable, finish, read_style, speed_up
 
+    keep_quiet()
+    first_process = rank_zero_only.rank == 0
+    if first_process:
+        os.environ[RUN_FOLDER] = settings["output_dir"]
+    settings["output_dir"] = os.environ.get(RUN_FOLDER, settings["output_dir"])
     folder = Path(settings["output_dir"])
     resume = None
     if settings["ckpt_path"] is not None:
         given = any(override.startswith("output_dir=") for override in HydraConfig.get().overrides.task)
         resume = find_checkpoint(settings["ckpt_path"], folder, given)
         folder = folder if given else resume.parent
+    if settings["publish"] is not None:
+        check_publishable(settings["publish"])
     pl.seed_everything(settings["seed"], verbose=False)
     style = read_style(settings["style"]["image"], settings["style"]["size"])
     data = PhotoDataModule(**settings["data"], steps=settings["trainer"]["max_steps"], seed=settings["seed"])
@@ -116,22 +131,36 @@ def train(config: DictConfig) -> None:
     data.setup()
     if resume is not None:
         check_resumable(resume, settings["style"]["name"], module.network)
-    open_run_folder(folder, resuming=resume is not None)
-    OmegaConf.save(OmegaConf.create(settings), folder / "config.yaml")
     callbacks = build_callbacks(settings, data, style, folder)
     trainer = build_trainer(settings["trainer"], folder, callbacks, settings["validate_every"])
-    print(f"Training {settings['style']['name']} on {len(data.training_paths)} photographs ({data.source_name}).")
-    print(f"Run folder: {folder}", flush=True)
+    speed_up(module, settings["trainer"])
+    if first_process:
+        open_run_folder(folder, resuming=resume is not None)
+        OmegaConf.save(OmegaConf.create(settings), folder / "config.yaml")
+        print(f"Training {settings['style']['name']} on {len(data.training_paths)} photographs ({data.source_name}).")
+        print(f"Run folder: {folder}", flush=True)
     trainer.fit(module, datamodule=data, ckpt_path=resume)
     finish(trainer, module, data, settings, folder)
+
+
+def answer_errors(config: DictConfig) -> None:
+    """Hydra puts lines of its own around an exception that leaves a job, so ours end here."""
+    with input_errors_end_with_code_2():
+        try:
+            train(config)
+        except OmegaConfBaseException as error:
+            raise InputError(str(error)) from None
 
 
 def main() -> None:
     with input_errors_end_with_code_2():
         try:
-            hydra.main(version_base="1.3", config_path="../configs", config_name="train")(train)()
+            hydra.main(version_base="1.3", config_path="../configs", config_name="train")(answer_errors)()
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError(str(error)) from None
+        except KeyboardInterrupt:  # before the first step, or a second Ctrl-C
+            print("Stopped.", file=sys.stderr)
+            raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

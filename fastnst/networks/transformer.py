@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fastnst.errors import InputError
 from fastnst.networks.blocks import ConvBlock, ResidualBlock, TransposedBlock, UpsampleBlock, reflected_conv
+from fastnst.networks.grain import Grain
 
 MINIMUM_SIZE = 16
 """Smallest height and width in pixels: the residual blocks then still see 4x4 features to reflect."""
@@ -29,6 +30,8 @@ class TransformerNetwork(nn.Module):
         width: channels after the first convolution; 32 is the paper's (twice and four times as many follow).
         residual_blocks: number of residual blocks.
         upsampling: ``"nearest"`` (nearest neighbour, then convolution) or ``"transposed"`` (the paper's).
+        grain: deviation of the fixed noise on the input, in units of [0, 1], see :class:`~fastnst.networks.grain.Grain`;
+            the paper's is 0.
 
     Raises:
         InputError: an argument has no meaning.
@@ -37,16 +40,22 @@ class TransformerNetwork(nn.Module):
     name = "transformer"
     """Under which a model file's card lists this network."""
 
-    def __init__(self, width: int = 32, residual_blocks: int = 5, upsampling: str = "nearest") -> None:
+    def __init__(
+        self, width: int = 32, residual_blocks: int = 5, upsampling: str = "nearest", grain: float = 0.0
+    ) -> None:
         super().__init__()
-        if width < 1 or residual_blocks < 0:
+        if width < 1 or residual_blocks < 0 or not 0 <= grain <= 1:
             raise InputError(
-                f"network width={width}, residual_blocks={residual_blocks}: expected width >= 1, residual_blocks >= 0."
+                f"network width={width}, residual_blocks={residual_blocks}, grain={grain}: expected width >= 1, "
+                "residual_blocks >= 0, grain from 0 to 1."
             )
         if upsampling not in ("nearest", "transposed"):
             raise InputError(f"network upsampling={upsampling!r}: expected 'nearest' or 'transposed'.")
         up = UpsampleBlock if upsampling == "nearest" else TransposedBlock
-        self.arguments = {"width": width, "residual_blocks": residual_blocks, "upsampling": upsampling}
+        self.arguments = {
+            "width": width, "residual_blocks": residual_blocks, "upsampling": upsampling, "grain": grain
+        }  # fmt: skip
+        self.grain = Grain(grain)
         self.encoder = nn.Sequential(
             ConvBlock(3, width, 9), ConvBlock(width, 2 * width, 3, stride=2), ConvBlock(2 * width, 4 * width, 3, stride=2)
         )
@@ -78,7 +87,7 @@ class TransformerNetwork(nn.Module):
         height, width = content.shape[-2:]
         if height < MINIMUM_SIZE or width < MINIMUM_SIZE:
             raise ValueError(f"a picture of {width}x{height} is under {MINIMUM_SIZE}x{MINIMUM_SIZE}: enlarge or pad it.")
-        x = F.pad(2.0 * content - 1.0, (0, -width % 4, 0, -height % 4), mode="reflect")
+        x = F.pad(2.0 * self.grain(content) - 1.0, (0, -width % 4, 0, -height % 4), mode="reflect")
         x = self.to_rgb(self.decoder(self.residual(self.encoder(x))))
         return x[..., :height, :width]
 

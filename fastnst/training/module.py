@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -26,12 +27,11 @@ class StyleTransferModule(pl.LightningModule):
         steps: optimiser steps of the whole run; the schedule ends there.
         learning_rate: Adam's highest learning rate.
         schedule: ``"constant"`` (Johnson et al. 2016) or ``"one_cycle"`` (see :func:`one_cycle`).
-        input_noise: deviation of the Gaussian noise added to the network's input, in units of [0, 1]; it gives flat
-            areas something to paint with.
         range_weight: weight of the penalty on what enters the tanh beyond ``range_limit``, mean of the squared excess:
             beyond, the tanh is flat and white or black patches would stay for good.
         range_limit: in units of the tanh's argument.
-        seed: of the input noise, which depends on it and on the step only, so that a resumed run sees the same.
+        seed: of the grain's place in each step, which depends on it and on the step only, so that a resumed run sees
+            the same.
 
     Raises:
         InputError: an argument is out of range.
@@ -44,13 +44,12 @@ class StyleTransferModule(pl.LightningModule):
         steps: int,
         learning_rate: float = 1e-3,
         schedule: str = "constant",
-        input_noise: float = 0.0,
         range_weight: float = 0.0,
         range_limit: float = 1.2,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        numbers = {"learning_rate": learning_rate, "input_noise": input_noise, "range_weight": range_weight}
+        numbers = {"learning_rate": learning_rate, "range_weight": range_weight}
         for name, value in (numbers | {"range_limit": range_limit}).items():
             if not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise InputError(f"{name}={value!r}: expected a number of at least 0.")
@@ -63,7 +62,6 @@ class StyleTransferModule(pl.LightningModule):
         self.steps = steps
         self.learning_rate = learning_rate
         self.schedule = schedule
-        self.input_noise = input_noise
         self.range_weight = range_weight
         self.range_limit = range_limit
         self.seed = seed
@@ -83,11 +81,9 @@ class StyleTransferModule(pl.LightningModule):
 
     def stylize(self, content: Tensor) -> tuple[Tensor, Tensor]:
         """The network's picture of ``content`` (N, 3, H, W), and the mean squared excess of what enters the tanh."""
-        if self.input_noise > 0:
-            generator = torch.Generator(content.device).manual_seed(self.seed * 1_000_003 + self.global_step)
-            noise = torch.randn(content.shape, generator=generator, device=content.device)
-            content = content + self.input_noise * noise
+        self.network.grain.origin = tuple(np.random.default_rng((self.seed, self.global_step)).integers(4096, size=2))
         z = self.network.preactivation(content).float()
+        self.network.grain.origin = (0, 0)
         return self.network.to_unit_range(z), torch.relu(z.abs() - self.range_limit).square().mean()
 
     def configure_optimizers(self) -> Any:
