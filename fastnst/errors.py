@@ -15,6 +15,12 @@ class InputError(Exception):
     """
 
 
+def require_whole(name: str, value: object, least: int) -> None:
+    """Refuse what is not a whole number from ``least`` up; ``name`` is the option as a person writes it."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"{name}={value!r}: expected a whole number, {least} or more.")
+
+
 @contextmanager
 def input_errors_end_with_code_2() -> Iterator[None]:
     """Turn an :class:`InputError` into one line on stderr and exit code 2, without a traceback."""

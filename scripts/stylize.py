@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
@@ -15,8 +16,13 @@ from fastnst.images.files import list_images, read_image_with_alpha, savable_ext
 from fastnst.images.grids import labelled_grid, side_by_side
 
 
+class ArgumentParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see --help.")
+
+
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="a model file, or the name of one in checkpoints/")
     parser.add_argument("--input", type=Path, help="picture or folder; `samples`: all sample photographs (default: one)")
     parser.add_argument("--output", type=Path, help="file or folder (default: stylized/, or a file in it)")

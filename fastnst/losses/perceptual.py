@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -66,8 +67,10 @@ class PerceptualLoss(nn.Module):
         super().__init__()
         weights = {"content": content_weight, "style": style_weight, "total_variation": tv_weight}
         values = [*weights.values(), *content_layers.values(), *style_layers.values()]
-        if any(not value >= 0 for value in values):
-            raise InputError(f"loss weights {weights}, {dict(content_layers)}, {dict(style_layers)}: expected all >= 0.")
+        if any(not isinstance(value, int | float) or not 0 <= value < math.inf for value in values):
+            raise InputError(
+                f"loss weights {weights}, {dict(content_layers)}, {dict(style_layers)}: expected numbers of at least 0."
+            )
         if tv_form not in ("squared", "l1"):
             raise InputError(f"loss.tv_form={tv_form!r}: expected 'squared' or 'l1'.")
         missing = [layer for layer in (*content_layers, *style_layers) if layer not in vgg.layers]

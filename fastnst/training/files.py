@@ -9,10 +9,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastnst.checkpoints import save_model
-from fastnst.errors import InputError
+from fastnst.errors import InputError, require_whole
 from fastnst.training.module import StyleTransferModule
 
 LAST, MODEL = "last.ckpt", "model.ckpt"
@@ -32,6 +32,7 @@ class RunFiles(pl.Callback):
     """
 
     def __init__(self, folder: Path, card: dict[str, Any], thumbnail: Tensor, every_n_steps: int) -> None:
+        require_whole("save_every", every_n_steps, 0)
         self.folder = folder
         self.card = card
         self.thumbnail = thumbnail
@@ -64,6 +65,10 @@ class RunFiles(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.write(trainer, pl_module)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, InputError):  # what can be mended is gone on from; a defect's state is not to be trusted
+            self.write(trainer, pl_module)
 
     def write(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write both files now."""
@@ -111,7 +116,7 @@ def save_last(trainer: pl.Trainer, path: Path) -> None:
         raise InputError(f"{path} cannot be written ({error}): make room or choose another output_dir.") from None
 
 
-def check_resumable(path: Path, style: str, network: dict[str, Any]) -> None:
+def check_resumable(path: Path, style: str, network: nn.Module) -> None:
     """See that a run can go on from ``path`` with this style and network.
 
     Raises:
@@ -120,10 +125,8 @@ def check_resumable(path: Path, style: str, network: dict[str, Any]) -> None:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         state = checkpoint["callbacks"]["RunFiles"]
-        shapes = {
-            name.removeprefix("network."): value.shape
-            for name, value in checkpoint["state_dict"].items()
-        }
+        shapes = {name.removeprefix("network."): value.shape for name, value in checkpoint["state_dict"].items()}
+        state["style"], checkpoint["optimizer_states"]
     except FileNotFoundError:
         raise InputError(f"ckpt_path={path}: there is no such file.") from None
     except Exception as error:  # torch, zipfile and pickle raise many kinds on damaged files, all mean the same here
@@ -131,5 +134,5 @@ def check_resumable(path: Path, style: str, network: dict[str, Any]) -> None:
         raise InputError(f"{path} is not a last.ckpt that scripts/train.py wrote, or damaged ({reason}).") from None
     if state["style"] != style:
         raise InputError(f"{path} was trained on style {state['style']!r}, not {style!r}: start anew without ckpt_path.")
-    if shapes != network:
+    if shapes != {name: value.shape for name, value in network.state_dict().items()}:
         raise InputError(f"{path} holds another network than the one configured: give the same network=... or start anew.")

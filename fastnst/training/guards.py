@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 
 from fastnst.errors import InputError
+from fastnst.losses import Objective
 from fastnst.training.module import StyleTransferModule
 
 
@@ -31,15 +32,18 @@ class NonFiniteGuard(pl.Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        parameters = [parameter for parameter in pl_module.parameters() if parameter.grad is not None]
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        if torch.nn.utils.get_total_norm(gradients).isfinite():
+        values = [parameter.grad for parameter in pl_module.parameters() if parameter.grad is not None]
+        objective = pl_module.last_objective if isinstance(pl_module, StyleTransferModule) else None
+        if objective is not None:
+            values.append(objective.total)
+        finite = bool(torch.stack([value.isfinite().all() for value in values]).all())  # one wait for a GPU, not many
+        if trainer.strategy.reduce_boolean_decision(finite, all=True):  # all processes skip, or none
             self.in_a_row = 0
             return
         self.skipped += 1
         self.in_a_row += 1
         optimizer.zero_grad(set_to_none=True)
-        broken = self._broken_term(pl_module)
+        broken = "a gradient (the losses are finite)" if objective is None else self._broken_term(objective)
         rank_zero_warn(f"step {trainer.global_step}: {broken} is not finite; the step is skipped ({self.skipped} so far).")
         if self.in_a_row >= self.patience:
             raise InputError(
@@ -49,12 +53,10 @@ class NonFiniteGuard(pl.Callback):
             )
 
     @staticmethod
-    def _broken_term(pl_module: pl.LightningModule) -> str:
-        objective = pl_module.last_objective if isinstance(pl_module, StyleTransferModule) else None
-        if objective is not None:
-            for name, value in {**objective.layers, **objective.terms}.items():
-                if not value.isfinite():
-                    return f"the loss term {name}"
+    def _broken_term(objective: Objective) -> str:
+        for name, value in {**objective.layers, **objective.terms}.items():
+            if not value.isfinite():
+                return f"the loss term {name}"
         return "a gradient (the losses are finite)"
 
     def state_dict(self) -> dict[str, Any]:
@@ -78,7 +80,9 @@ class OutputWatch(pl.Callback):
         self.warned: set[str] = set()
 
     def examine(self, stylized: torch.Tensor, step: int) -> None:
-        """Look at stylized pictures (N, 3, H, W) before they are clamped."""
+        """Look at stylized pictures (N, 3, H, W) before they are clamped; N may be 0."""
+        if len(stylized) == 0:
+            return
         deviation = stylized.std(dim=(1, 2, 3)).min().item()
         saturated = ((stylized < 0) | (stylized > 1)).float().mean().item()
         if deviation < self.least_deviation:
@@ -118,6 +122,7 @@ class SkippedPhotos(pl.Callback):
         self.paths.update(new)
         for path in new:
             rank_zero_warn(f"photograph skipped, it cannot be read: {path}")
+        self.folder.mkdir(parents=True, exist_ok=True)  # the first process of a run made its own
         with open(self.folder / "skipped_photos.txt", "a", encoding="utf-8") as file:
             file.writelines(f"{path}\n" for path in new)
 

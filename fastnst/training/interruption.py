@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.utilities import rank_zero_info
 
 
 class StopOnSignals(pl.Callback):
@@ -22,12 +22,17 @@ class StopOnSignals(pl.Callback):
         self._previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        process = os.getpid()
+
         def stop(number: int, frame: FrameType | None) -> None:
+            if os.getpid() != process:  # a loading process inherits this; it is ended with the run
+                return
             if self.received is not None and number == signal.SIGINT:
                 raise KeyboardInterrupt
             self.received = number
             trainer.should_stop = True
-            rank_zero_info(f"\n{signal.Signals(number).name}: finishing this step, then saving ...")
+            if trainer.is_global_zero:  # os.write: print may be what the signal interrupted, and is not reentrant
+                os.write(1, f"\n{signal.Signals(number).name}: finishing this step, then saving ...\n".encode())
 
         for number in (signal.SIGINT, signal.SIGTERM):
             self._previous[number] = signal.signal(number, stop)

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from fastnst.errors import InputError, require_whole
 from fastnst.images.files import read_image, save_image
 from fastnst.images.grids import labelled_grid
 from fastnst.images.resizing import resize_short_side
@@ -25,7 +26,10 @@ def fixed_pictures(photos: Sequence[Path], size: int) -> dict[str, Tensor]:
     """
     pictures = {}
     for path in photos:
-        photo = resize_short_side(read_image(path, draft_size=size), size)
+        try:
+            photo = resize_short_side(read_image(path, draft_size=size), size)
+        except InputError:  # training names it when it comes to it
+            continue
         top, left = (photo.shape[1] - size) // 2, (photo.shape[2] - size) // 2
         pictures[path.stem] = photo[:, top : top + size, left : left + size]
     pictures["grey"] = torch.full((3, size, size), 0.5)
@@ -55,6 +59,7 @@ class Previews(pl.Callback):
         early_steps: Sequence[int] = (1, 10, 25, 50),
         watch: OutputWatch | None = None,
     ) -> None:
+        require_whole("preview_every", every_n_steps, 0)
         self.folder = folder
         self.names = list(pictures)
         self.contents = torch.stack(list(pictures.values()))
@@ -85,7 +90,10 @@ class Previews(pl.Callback):
         if self.watch is not None:
             self.watch.examine(stylized[: len(self.names) - 3], step)
         grid = labelled_grid(
-            [[*self.contents, self.style], list(stylized.clamp(0, 1))], [*self.names, "style"], ["content", "stylized"]
+            [[*self.contents, self.style], list(stylized.clamp(0, 1))],
+            [*self.names, "style"],
+            ["content", "stylized"],
+            cell=max(64, self.contents.shape[-1]),
         )
         for name in (f"step_{step:06d}.png", "latest.png"):
             save_image(grid, self.folder / name, overwrite=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,10 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from fastnst.data.datamodule import PhotoDataModule
-from fastnst.errors import InputError
+from fastnst.errors import InputError, require_whole
 from fastnst.images.files import read_image
 from fastnst.images.resizing import resize_short_side
-from fastnst.training.files import MODEL, RunFiles
+from fastnst.training.files import LAST, MODEL, RunFiles
 from fastnst.training.guards import NonFiniteGuard, SkippedPhotos
 from fastnst.training.interruption import StopOnSignals
 from fastnst.training.module import StyleTransferModule
@@ -34,8 +36,7 @@ def read_style(path: str | os.PathLike, size: int) -> Tensor:
     Raises:
         InputError: it cannot be read, or it or ``size`` is too small.
     """
-    if not isinstance(size, int) or isinstance(size, bool) or size < SMALLEST_STYLE:
-        raise InputError(f"style.size={size!r}: expected a whole number of pixels, {SMALLEST_STYLE} or more.")
+    require_whole("style.size", size, SMALLEST_STYLE)
     picture = read_image(path)
     height, width = picture.shape[-2:]
     if min(height, width) < SMALLEST_STYLE:
@@ -54,6 +55,43 @@ def choose_precision(precision: str, accelerator: str) -> str:
     return "bf16-mixed" if fast else "32-true"
 
 
+def speed_up(module: StyleTransferModule, options: dict[str, Any]) -> None:
+    """Apply ``channels_last`` and ``compile``; names and values of the weights stay as they are.
+
+    Args:
+        options: the two switches, and the accelerator that they are for.
+
+    Raises:
+        InputError: a switch is neither true nor false.
+    """
+    for name in ("channels_last", "compile"):
+        if not isinstance(options[name], bool):
+            raise InputError(f"trainer.{name}={options[name]!r}: expected true or false.")
+    if options["channels_last"]:
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's signature
+    if options["compile"]:
+        on_gpu = options["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+        if (missing := missing_compiler(on_gpu)) is not None:
+            warnings.warn(f"trainer.compile needs {missing}, not found: the training goes on uncompiled.", stacklevel=2)
+            return
+        # The functions, not the modules: a wrapped module would put `_orig_mod.` before every weight's name. The grain
+        # lies elsewhere at every step; compiled in, it would be compiled anew each time.
+        network, vgg = module.network, module.loss.vgg
+        network.grain.forward = torch.compiler.disable(network.grain.forward)  # type: ignore[method-assign]
+        network.preactivation = torch.compile(network.preactivation)  # type: ignore[method-assign]
+        vgg.forward = torch.compile(vgg.forward)  # type: ignore[method-assign]
+
+
+def missing_compiler(on_gpu: bool) -> str | None:
+    """What ``torch.compile`` would call and is not on this machine, or None."""
+    if on_gpu and importlib.util.find_spec("triton") is None:
+        return "Triton (pip install triton)"
+    candidates = ([os.environ["CXX"]] if "CXX" in os.environ else []) + ["g++", "clang++", "cl"]
+    if not any(shutil.which(name) for name in candidates):
+        return "a C++ compiler (g++ or clang++; apt-get install g++)"
+    return None
+
+
 def build_trainer(
     options: dict[str, Any], folder: Path, callbacks: Sequence[pl.Callback], validate_every: int
 ) -> pl.Trainer:
@@ -65,16 +103,19 @@ def build_trainer(
     Raises:
         InputError: an option is out of range, or the hardware asked for is not there.
     """
-    for name, least in (("max_steps", 1), ("log_every", 1)):
-        if not isinstance(options[name], int) or isinstance(options[name], bool) or options[name] < least:
-            raise InputError(f"trainer.{name}={options[name]!r}: expected a whole number, {least} or more.")
+    for name in ("max_steps", "log_every"):
+        require_whole(f"trainer.{name}", options[name], 1)
+    require_whole("validate_every", validate_every, 1)
+    accelerator = options["accelerator"]
+    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available() and not torch.backends.mps.is_available():
+        raise InputError(f"trainer.accelerator={accelerator}: torch finds no GPU here; use trainer=auto or trainer=cpu.")
     try:
         return pl.Trainer(
-            accelerator=options["accelerator"],
+            accelerator=accelerator,
             devices=options["devices"],
             num_nodes=options["num_nodes"],
             strategy=options["strategy"],
-            precision=choose_precision(options["precision"], options["accelerator"]),
+            precision=choose_precision(options["precision"], accelerator),
             max_steps=options["max_steps"],
             log_every_n_steps=options["log_every"],
             val_check_interval=min(validate_every, options["max_steps"]),
@@ -84,10 +125,11 @@ def build_trainer(
             callbacks=list(callbacks),
             enable_checkpointing=False,
             enable_model_summary=False,
+            enable_progress_bar=False,  # TrainingBar instead
             use_distributed_sampler=False,
         )
     except (pl.utilities.exceptions.MisconfigurationException, ValueError, TypeError) as error:
-        raise InputError(f"trainer={options}: {' '.join(str(error).split())}") from None
+        raise InputError(f"trainer={options} is not possible here: {' '.join(str(error).split())}") from None
 
 
 def finish(
@@ -116,7 +158,10 @@ def finish(
         model = publish(model, settings["publish"])
     received = callbacks[StopOnSignals].received
     if received is not None:
-        print(f"Stopped by {signal.Signals(received).name}; saved. Go on with: the same command and ckpt_path=last")
+        print(
+            f"Stopped by {signal.Signals(received).name}; {LAST} and {MODEL} are saved. "
+            f"Go on with: the same command and ckpt_path={folder / LAST}"
+        )
     print(f"Pictures:      {folder / 'previews' / 'latest.png'}")
     print(f"TensorBoard:   tensorboard --logdir {folder.parent}")
     print(f"Stylize with:  python scripts/stylize.py --model {model}", flush=True)
@@ -130,15 +175,31 @@ def publish(model: Path, name: str, folder: Path = Path("checkpoints")) -> Path:
     Raises:
         InputError: the name is taken, or is more than a name.
     """
-    target = folder / f"{name}.ckpt"
-    if Path(name).name != name or name in ("", ".", ".."):
-        raise InputError(f"publish={name!r}: expected a plain name; the model itself is saved as {model}.")
-    folder.mkdir(exist_ok=True)
     try:
-        with open(target, "xb") as file, open(model, "rb") as source:
-            shutil.copyfileobj(source, file)
-    except FileExistsError:
-        raise InputError(f"publish={name}: {target} exists and is not replaced; the model is saved as {model}.") from None
+        target = check_publishable(name, folder)
+        folder.mkdir(exist_ok=True)
+        with open(target, "xb") as file:
+            try:
+                file.write(model.read_bytes())
+            except OSError:
+                target.unlink()
+                raise
+    except (InputError, OSError) as error:  # FileExistsError, too: somebody was faster
+        raise InputError(f"publish={name}: {error} The model itself is saved as {model}.") from None
+    return target
+
+
+def check_publishable(name: str, folder: Path = Path("checkpoints")) -> Path:
+    """Where :func:`publish` would put a model; asked before the training, not hours later.
+
+    Raises:
+        InputError: the name is taken, or is more than a name.
+    """
+    target = folder / f"{name}.ckpt"
+    if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
+        raise InputError(f"publish={name!r}: expected a plain name, for a file in {folder}/.")
+    if target.exists():
+        raise InputError(f"publish={name}: {target} exists and is not replaced; choose another name.")
     return target
 
 
