@@ -106,5 +106,5 @@ def build_network(name: str, arguments: dict[str, Any]) -> TransformerNetwork:
         raise InputError(f"unknown network {name!r}: expected one of {', '.join(sorted(NETWORKS))}.")
     try:
         return NETWORKS[name](**arguments)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InputError(f"network {name!r} does not take these arguments: {arguments} ({error}).") from None

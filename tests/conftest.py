@@ -1,0 +1,138 @@
+"""Small photographs, a style, and the command lines run inside this process (a new one costs six seconds of imports)."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: on pictures this small threads only wait for each other
+
+import contextlib
+import io
+import runpy
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from PIL import Image
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+class Answer(NamedTuple):
+    """What a command line did: exit code, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    def error(self) -> str:
+        """The one line on stderr of a refused call."""
+        assert self.code == 2, (self.code, self.out, self.err)
+        lines = self.err.splitlines()
+        assert len(lines) == 1 and lines[0].startswith("error: "), self.err
+        return lines[0]
+
+
+@contextlib.contextmanager
+def _unchanged() -> Iterator[None]:
+    """Put back what a script changes for the whole process."""
+    cwd, argv, path, environment, form = os.getcwd(), sys.argv, sys.path[:], dict(os.environ), warnings.formatwarning
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        os.chdir(cwd)
+        sys.argv, sys.path[:], warnings.formatwarning = argv, path, form
+        os.environ.clear()
+        os.environ.update(environment)
+        GlobalHydra.instance().clear()
+
+
+def run_script(name: str, *arguments: object, cwd: Path) -> Answer:
+    """``python scripts/NAME.py ARGUMENTS`` in the folder ``cwd``, in this process."""
+
+    def show(message, category, filename, lineno, file=None, line=None):
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
+
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with _unchanged(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        warnings.simplefilter("default")
+        warnings.showwarning = show
+        os.chdir(cwd)
+        script = PROJECT / "scripts" / f"{name}.py"
+        sys.argv = [str(script), *map(str, arguments)]
+        try:
+            runpy.run_path(str(script), run_name="__main__")
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    return Answer(code, out.getvalue(), err.getvalue())
+
+
+def start_script(name: str, *arguments: object, cwd: Path, **options) -> subprocess.Popen:
+    """The same as a process of its own, at the head of its process group."""
+    return subprocess.Popen(
+        [sys.executable, str(PROJECT / "scripts" / f"{name}.py"), *map(str, arguments)],
+        cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **options,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    return PROJECT
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory) -> Path:
+    """Eight small photographs, no two alike."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(8):
+        random = np.random.default_rng(number)
+        coarse = Image.fromarray(random.integers(0, 256, (5, 6, 3), np.uint8))
+        coarse.resize((72 + number, 60), Image.Resampling.BICUBIC).save(folder / f"photo{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small(photos) -> list[str]:
+    """Options of a training that takes about a second."""
+    return [
+        "data=folder", f"data.root={photos}", "data.image_size=32", "data.batch_size=2", "data.workers=0",
+        "style.size=64", "preview_size=32", "network.arguments.width=4", "network.arguments.residual_blocks=1",
+        "trainer=cpu", "trainer.max_steps=2", "trainer.log_every=1",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def train(small, tmp_path) -> Callable[..., Answer]:
+    """``scripts/train.py``, small, in a folder of its own; options given later win."""
+    return lambda *options: run_script("train", *small, *options, cwd=tmp_path)
+
+
+@pytest.fixture
+def stylize(tmp_path) -> Callable[..., Answer]:
+    """``scripts/stylize.py`` on the CPU in a folder of its own."""
+    return lambda *arguments: run_script("stylize", *arguments, "--device", "cpu", cwd=tmp_path)
+
+
+@pytest.fixture
+def start(small, tmp_path) -> Callable[..., subprocess.Popen]:
+    """``scripts/train.py``, small, as a process of its own."""
+    return lambda *options, **popen: start_script("train", *small, *options, cwd=tmp_path, **popen)
+
+
+@pytest.fixture(scope="session")
+def trained(small, tmp_path_factory) -> Path:
+    """The run folder of six finished steps on the mosaic."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    answer = run_script(
+        "train", *small, "trainer.max_steps=6", "validate_every=3", "preview_every=4", f"output_dir={folder}",
+        cwd=folder.parent,
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    (folder / "out.txt").write_text(answer.out)
+    (folder / "err.txt").write_text(answer.err)
+    return folder

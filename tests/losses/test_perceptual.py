@@ -1,0 +1,166 @@
+"""The objective: its terms against numpy on the same features, its weights, its forms, its refusals."""
+
+import numpy as np
+import pytest
+import torch
+
+from fastnst.errors import InputError
+from fastnst.features import VGG, load_vgg_weights
+from fastnst.losses import PerceptualLoss
+
+CONTENT = {"relu2_2": 2.0}
+STYLE = {"relu1_2": 1.0, "relu2_2": 0.5}
+
+
+@pytest.fixture(scope="module")
+def vgg():
+    return VGG(["relu1_2", "relu2_2"], load_vgg_weights())
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    generator = torch.Generator().manual_seed(0)
+    return [torch.rand(n, 3, 24, 20, generator=generator) for n in (1, 2, 2)]  # style, stylized, content
+
+
+def build(vgg, style, **options):
+    return PerceptualLoss(vgg, style, **{"content_layers": CONTENT, "style_layers": STYLE} | options)
+
+
+def gram(features: np.ndarray) -> np.ndarray:
+    return np.einsum("nchw,ndhw->ncd", features, features) / features[0].size
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+def test_terms_by_numpy(vgg, pictures, normalized):
+    style, stylized, content = pictures
+    loss = build(vgg, style, content_weight=3.0, style_weight=7.0, tv_weight=0.1, normalized=normalized)
+    s, x, c = ({name: value.double().numpy() for name, value in vgg(each).items()} for each in pictures)
+    contents = [
+        ((x["relu2_2"][n] - c["relu2_2"][n]) ** 2).sum()
+        / ((c["relu2_2"][n] ** 2).sum() if normalized else c["relu2_2"][n].size)
+        for n in range(2)
+    ]
+    styles = {}
+    for layer in STYLE:
+        target = gram(s[layer])[0]
+        difference = ((gram(x[layer]) - target) ** 2).sum(axis=(1, 2)).mean()
+        styles[layer] = difference / (target**2).sum() if normalized else difference
+    pixels = stylized.double().numpy()
+    variation = (np.diff(pixels, axis=2) ** 2).mean() + (np.diff(pixels, axis=3) ** 2).mean()
+    terms = {
+        "content": 2.0 * np.mean(contents),
+        "style": styles["relu1_2"] + 0.5 * styles["relu2_2"],
+        "total_variation": variation,
+    }
+    objective = loss(stylized, content)
+    assert {name: value.item() for name, value in objective.terms.items()} == pytest.approx(terms, rel=1e-4)
+    weighted = {"content": 3 * terms["content"], "style": 7 * terms["style"], "total_variation": 0.1 * variation}
+    assert {name: value.item() for name, value in objective.weighted.items()} == pytest.approx(weighted, rel=1e-4)
+    assert objective.total.item() == pytest.approx(sum(weighted.values()), rel=1e-4)
+    layers = {"content/relu2_2": np.mean(contents)} | {f"style/{layer}": value for layer, value in styles.items()}
+    assert {name: value.item() for name, value in objective.layers.items()} == pytest.approx(layers, rel=1e-4)
+
+
+def test_the_papers_pixels_are_0_to_255(vgg, pictures):
+    style, stylized, content = pictures
+    for form, factor in (("squared", 255.0**2), ("l1", 255.0)):
+        one, other = (build(vgg, style, tv_form=form, tv_range=size)(stylized, content) for size in (1.0, 255.0))
+        ratio = other.terms["total_variation"] / one.terms["total_variation"]
+        assert ratio.item() == pytest.approx(factor, rel=1e-4)
+
+
+def test_the_style_picture_itself_has_no_style_loss_and_the_content_no_content_loss(vgg, pictures):
+    style, _, content = pictures
+    loss = build(vgg, style)
+    assert loss(style, style).terms["style"].item() == pytest.approx(0, abs=1e-8)
+    assert loss(content, content).terms["content"].item() == 0
+
+
+def test_one_weight_serves_every_loss_network_and_picture():
+    """What `normalized` promises: scaling all features (another network, another picture) leaves the terms as they are."""
+    weights = load_vgg_weights()
+    scaled = {name: value.clone() for name, value in weights.state.items()}
+    scaled["features.2.weight"] *= 1000
+    scaled["features.2.bias"] *= 1000
+    generator = torch.Generator().manual_seed(0)
+    style, x, c = (torch.rand(1, 3, 24, 24, generator=generator) for _ in range(3))
+    layers = {"relu1_2": 1.0}
+    values = []
+    for state in (weights.state, scaled):
+        network = VGG(["relu1_2"], type(weights)(state, weights.mean, weights.std))
+        values.append(PerceptualLoss(network, style, layers, layers)(x, c).terms)
+    for name in ("content", "style"):
+        assert values[0][name].item() == pytest.approx(values[1][name].item(), rel=1e-4)
+
+
+def test_content_features_may_be_computed_once(vgg, pictures):
+    style, stylized, content = pictures
+    loss = build(vgg, style)
+    again = loss(stylized, loss.content_features(content))
+    torch.testing.assert_close(again.total, loss(stylized, content).total)
+
+
+def test_only_the_stylized_picture_gets_a_gradient(vgg, pictures):
+    style, stylized, content = (each.clone().requires_grad_() for each in pictures)
+    build(vgg, style, tv_weight=1.0)(stylized, content).total.backward()
+    assert stylized.grad is not None and stylized.grad.abs().sum() > 0
+    assert content.grad is None and style.grad is None
+    assert not any(value.requires_grad for value in build(vgg, style).state_dict().values())
+
+
+def test_gradient_descends(vgg, pictures):
+    style, stylized, content = pictures
+    loss = build(vgg, style)
+    x = stylized.clone().requires_grad_()
+    before = loss(x, content).total
+    before.backward()
+    with torch.no_grad():
+        assert loss(x - 1e-3 * x.grad / x.grad.abs().max(), content).total < before
+
+
+def test_style_buffers(vgg, pictures):
+    loss = build(vgg, pictures[0])
+    assert sorted(name for name, _ in loss.named_buffers() if name.startswith("gram")) == [
+        "gram_relu1_2", "gram_relu2_2",
+    ]  # fmt: skip
+    assert loss.target_gram("relu2_2").shape == (128, 128)
+
+
+def test_terms_of_weight_zero_still_show(vgg, pictures):
+    style, stylized, content = pictures
+    objective = build(vgg, style, style_weight=0.0)(stylized, content)
+    assert objective.terms["style"] > 0 and objective.weighted["style"] == 0
+    objective = build(vgg, style, style_layers={"relu1_2": 1.0, "relu2_2": 0.0})(stylized, content)
+    assert list(objective.layers) == ["content/relu2_2", "style/relu1_2"]
+
+
+def test_a_term_without_layers(vgg, pictures):
+    style, stylized, content = pictures
+    assert build(vgg, style, content_layers={})(stylized, content).terms["content"] == 0
+    assert build(vgg, style, style_layers={})(stylized, content).terms["style"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"content_weight": -1.0}, "at least 0"),
+        ({"style_weight": float("nan")}, "at least 0"),
+        ({"tv_weight": float("inf")}, "at least 0"),
+        ({"style_weight": "much"}, "'much'"),
+        ({"style_layers": {"relu1_2": -0.5}}, "at least 0"),
+        ({"content_layers": {"relu2_2": None}}, "at least 0"),
+        ({"content_weight": 0.0, "style_weight": 0.0, "tv_weight": 0.0}, "all loss weights are zero"),
+        ({"content_layers": {}, "style_layers": {"relu1_2": 0.0}}, "all loss weights are zero"),
+        ({"style_layers": {"relu4_1": 1.0}}, "built without .*relu4_1"),
+        ({"tv_form": "huber"}, "'huber': expected 'squared' or 'l1'"),
+    ],
+)
+def test_what_is_refused(vgg, pictures, options, message):
+    with pytest.raises(InputError, match=message):
+        build(vgg, pictures[0], **options)
+
+
+def test_a_style_picture_too_small_for_the_deepest_layer(vgg):
+    with pytest.raises(InputError, match="1x1: .*relu2_2 needs at least 2x2"):
+        build(vgg, torch.rand(1, 3, 1, 1))
