@@ -109,13 +109,18 @@ def small(photos) -> list[str]:
 @pytest.fixture
 def train(small, tmp_path) -> Callable[..., Answer]:
     """``scripts/train.py``, small, in a folder of its own; options given later win."""
-    return lambda *options: run_script("train", *small, *options, cwd=tmp_path)
+
+    def run(*options: str) -> Answer:
+        flags = [option for option in options if option.startswith("-")]  # Hydra wants them first
+        return run_script("train", *flags, *small, *(each for each in options if each not in flags), cwd=tmp_path)
+
+    return run
 
 
 @pytest.fixture
 def stylize(tmp_path) -> Callable[..., Answer]:
     """``scripts/stylize.py`` on the CPU in a folder of its own."""
-    return lambda *arguments: run_script("stylize", *arguments, "--device", "cpu", cwd=tmp_path)
+    return lambda *arguments: run_script("stylize", "--device", "cpu", *arguments, cwd=tmp_path)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from fastnst.training.module import StyleTransferModule
 IRRELEVANT = (
     r".*Found \d+ module\(s\) in eval mode",  # the loss network is frozen on purpose
     r".*LeafSpec",  # Lightning's own use of a deprecated part of torch
+    r".*Total length of `list` across ranks is zero",  # one photograph: nothing to hold out
     r".*does not have many workers",  # a few validation photographs are read before a worker is up
     r".*is smaller than the logging interval",  # short runs are for trying things out
     r".*Checkpoint directory .* exists and is not empty",  # the run folder is ours

@@ -29,6 +29,7 @@ class RunFiles(pl.Callback):
 
     Attributes:
         seconds: spent training, those before a resume counted in.
+        metrics: the newest value of everything logged; Lightning itself forgets those of training while it validates.
     """
 
     def __init__(self, folder: Path, card: dict[str, Any], thumbnail: Tensor, every_n_steps: int) -> None:
@@ -38,6 +39,7 @@ class RunFiles(pl.Callback):
         self.thumbnail = thumbnail
         self.every_n_steps = every_n_steps
         self.seconds = 0.0
+        self.metrics: dict[str, float] = {}
         self._since = time.monotonic()
         self._photos_at = (0, time.monotonic())
 
@@ -79,17 +81,18 @@ class RunFiles(pl.Callback):
     def write_model(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write ``model.ckpt`` with the losses known by now in its card."""
         assert isinstance(pl_module, StyleTransferModule)
-        metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        self.metrics |= {name: value.item() for name, value in trainer.callback_metrics.items()}
         card = {
             **self.card,
             "steps": trainer.global_step,
             "seconds": round(self._count_seconds(), 1),
-            "losses": {key.removeprefix("train/"): value for key, value in metrics.items() if key.startswith("train/")},
-            "held_out": {
-                key.removeprefix("held_out/"): value for key, value in metrics.items() if key.startswith("held_out/")
-            },
+            "losses": self._metrics_of("train/"),
+            "held_out": self._metrics_of("held_out/"),
         }
         save_model(self.folder / MODEL, pl_module.network, card, self.thumbnail)
+
+    def _metrics_of(self, stage: str) -> dict[str, float]:
+        return {name.removeprefix(stage): value for name, value in self.metrics.items() if name.startswith(stage)}
 
     def _count_seconds(self) -> float:
         now = time.monotonic()

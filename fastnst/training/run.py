@@ -148,7 +148,7 @@ def finish(
     files, guard = callbacks[RunFiles], callbacks[NonFiniteGuard]
     files.write_model(trainer, module)
     model = folder / MODEL
-    log_hyperparameters(trainer, settings)
+    log_hyperparameters(trainer, settings, files.metrics)
     print(f"\n{trainer.global_step} of {settings['trainer']['max_steps']} steps in {files.seconds / 60:.1f} minutes.")
     if guard.skipped:
         print(f"Steps skipped because a loss was not finite: {guard.skipped}.")
@@ -203,7 +203,7 @@ def check_publishable(name: str, folder: Path = Path("checkpoints")) -> Path:
     return target
 
 
-def log_hyperparameters(trainer: pl.Trainer, settings: dict[str, Any]) -> None:
+def log_hyperparameters(trainer: pl.Trainer, settings: dict[str, Any], metrics: dict[str, float]) -> None:
     """Settings and final figures for TensorBoard's hparams tab."""
 
     def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -212,8 +212,8 @@ def log_hyperparameters(trainer: pl.Trainer, settings: dict[str, Any]) -> None:
             pairs |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": str(value)}
         return pairs
 
-    metrics = {f"final/{key}": value for key, value in trainer.callback_metrics.items() if key.count("/") == 1}
+    final = {f"final/{key}": value for key, value in metrics.items() if key.count("/") == 1}
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(flat(settings), metrics)
+            logger.log_hyperparams(flat(settings), final)
             logger.finalize("success")
