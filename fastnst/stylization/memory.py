@@ -19,7 +19,8 @@ SHARE = 0.7
 
 def whole_picture_bytes(network: TransformerNetwork, height: int, width: int) -> int:
     """Memory in bytes for a picture that goes through the network in one piece."""
-    return FEATURE_MAPS * int(network.arguments.get("width", 32)) * 4 * height * width
+    channels = network.to_rgb.in_channels
+    return FEATURE_MAPS * channels * 4 * height * width
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -1,49 +1,117 @@
-"""The one door to a trained network: pad, run, crop, clamp."""
+"""The one door to trained networks: pad, run whole or in tiles, crop, clamp, and what the controls ask for."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from fastnst.checkpoints import Model, find_model, load_model
+from fastnst.errors import InputError
+from fastnst.images.resizing import resize
+from fastnst.networks import TransformerNetwork
 from fastnst.networks.transformer import MINIMUM_SIZE
+from fastnst.stylization import memory
+from fastnst.stylization.controls import Controls
+from fastnst.stylization.tiling import DEFAULT_TILE, Progress, TiledRun
 
 
 class Stylizer:
-    """Stylizes pictures of any size with one model.
+    """Stylizes pictures of any size with one model, or with a mixture of several.
 
     Args:
-        model: from :func:`fastnst.checkpoints.load_model`, or a path or name for it.
+        model: from :func:`fastnst.checkpoints.load_model`, or a path or name for it; or several of these.
         device: where to run, for instance ``"cpu"`` or ``"cuda"``; None takes a GPU if there is one.
+        mix: the share of each model in the result; they sum to 1. None: equal shares.
+        tile: side in pixels of the tiles that pictures are cut into; None: tiles only where the whole picture does not
+            fit into the memory that is free.
 
     Raises:
-        InputError: the model cannot be found or read.
+        InputError: a model cannot be found or read, or ``mix`` and ``tile`` have no meaning.
     """
 
-    def __init__(self, model: Model | str | os.PathLike, device: str | torch.device | None = None) -> None:
-        self.model = model if isinstance(model, Model) else load_model(find_model(os.fspath(model)))
+    def __init__(
+        self,
+        model: Model | str | os.PathLike | Sequence[Model | str | os.PathLike],
+        device: str | torch.device | None = None,
+        *,
+        mix: Sequence[float] | None = None,
+        tile: int | None = None,
+    ) -> None:
+        given = [model] if isinstance(model, (Model, str, os.PathLike)) else list(model)
+        if not given:
+            raise InputError("no model was given: expected at least one.")
+        models = [one if isinstance(one, Model) else load_model(find_model(os.fspath(one))) for one in given]
+        self.mix = check_mix(mix, len(models))
+        if tile is not None and tile < 1:
+            raise InputError(f"tile={tile}: expected a side in pixels, for instance {DEFAULT_TILE}.")
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
-        self.network = self.model.network.to(self.device)
+        self.tile = tile
+        self.model = models[0]
+        self.networks = [one.network.to(self.device) for one in models]
+        self.network = self.networks[0]
 
     @torch.inference_mode()
-    def __call__(self, picture: Tensor) -> Tensor:
+    def __call__(self, picture: Tensor, controls: Controls | None = None, progress: Progress | None = None) -> Tensor:
         """Stylize one picture.
 
         Args:
             picture: (3, H, W), RGB in [0, 1], any size from 1x1 up.
+            controls: how much, where and in which colours; None: the network's own result.
+            progress: is told the finished part from 0 to 1, for a picture in tiles.
 
         Returns:
-            (3, H, W) of exactly the same size, in [0, 1], on the CPU.
+            (3, H, W) of exactly the same size, or that of ``controls.max_side``; in [0, 1], on the CPU.
+
+        Raises:
+            InputError: tiles were needed, and the temporary folder has no room for their feature maps.
         """
+        controls = controls or Controls()
+        content = controls.reduce(picture.cpu())
+        if controls.strength == 0:
+            return content.clone()
+        seen = resize(content, *controls.network_size(*content.shape[-2:]))
+        stylized: Tensor | None = None
+        for number, (network, share) in enumerate(zip(self.networks, self.mix, strict=True)):
+            if share > 0:
+                painted = self._paint(network, seen, _part_of(progress, number, len(self.networks)))
+                if len(self.networks) > 1:
+                    painted.mul_(share)
+                stylized = painted if stylized is None else stylized.add_(painted)
+        assert stylized is not None
+        return controls.finish(stylized, content)
+
+    def _paint(self, network: TransformerNetwork, picture: Tensor, progress: Progress | None) -> Tensor:
+        """(3, H, W) through one network, at its own size, whole or in tiles."""
         height, width = picture.shape[-2:]
         x = pad_by_reflection(picture, max(height, MINIMUM_SIZE), max(width, MINIMUM_SIZE))
-        stylized = self.network(x[None].to(self.device))[0]
-        return stylized[:, :height, :width].clamp(0, 1).cpu()
+        if self.tile is None and memory.fits(network, x.shape[-2], x.shape[-1], self.device):
+            try:
+                return network(x[None].to(self.device))[0, :, :height, :width].clamp(0, 1).cpu()
+            except (torch.OutOfMemoryError, MemoryError):
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+        return TiledRun(network, x, self.tile or DEFAULT_TILE, self.device, progress).run()[:, :height, :width]
+
+
+def check_mix(mix: Sequence[float] | None, models: int) -> list[float]:
+    """The share of each model; equal ones for None.
+
+    Raises:
+        InputError: another number of shares than of models, a negative one, or a sum other than 1.
+    """
+    if mix is None:
+        return [1 / models] * models
+    if len(mix) != models:
+        raise InputError(f"mix={_listed(mix)} has {len(mix)} shares for {models} models: give one for each.")
+    if not all(share >= 0 for share in mix) or abs(sum(mix) - 1) > 1e-3:
+        raise InputError(f"mix={_listed(mix)} sums to {sum(mix):g}: expected shares of 0 or more that sum to 1.")
+    return list(mix)
 
 
 def pad_by_reflection(picture: Tensor, height: int, width: int) -> Tensor:
@@ -56,3 +124,14 @@ def pad_by_reflection(picture: Tensor, height: int, width: int) -> Tensor:
         down, right = min(max(height - h, 0), h - 1), min(max(width - w, 0), w - 1)
         picture = F.pad(picture, (0, right, 0, down), mode="reflect")
     return picture
+
+
+def _listed(mix: Sequence[float]) -> str:
+    return ",".join(f"{share:g}" for share in mix)
+
+
+def _part_of(progress: Progress | None, number: int, models: int) -> Progress | None:
+    """The progress of one model of several as that of all."""
+    if progress is None:
+        return None
+    return lambda done: progress((number + done) / models)

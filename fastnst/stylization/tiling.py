@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastnst.networks import TransformerNetwork
-from fastnst.networks.blocks import InstanceNorm, ResidualBlock
+from fastnst.networks.blocks import InstanceNorm
 from fastnst.stylization.feature_map import FeatureMap
 
 CELL = 4
@@ -46,11 +46,11 @@ class Tile(NamedTuple):
 
     def crop(self, x: Tensor, scale: int) -> Tensor:
         """Cut the overlap off (N, C, h, w) that has ``scale`` places along each cell."""
-        inside = (
-            slice((core.start - seen.start) * scale, (core.stop - seen.start) * scale)
-            for core, seen in zip(self.core, self.seen, strict=True)
+        (top, left), (bottom, right) = (
+            [(side.start - seen.start) * scale for side, seen in zip(self.core, self.seen, strict=True)],
+            [(side.stop - seen.start) * scale for side, seen in zip(self.core, self.seen, strict=True)],
         )
-        return x[(..., *inside)]
+        return x[..., top:bottom, left:right]
 
 
 def tiles(height: int, width: int, side: int, overlap: int = OVERLAP) -> Iterator[Tile]:
@@ -122,9 +122,8 @@ class TiledRun:
         self.device = torch.device(device)
         self.picture = picture
         self.height, self.width = picture.shape[-2:]
-        cells = math.ceil(self.height / CELL), math.ceil(self.width / CELL)
-        self.cells = cells
-        self.tiles = list(tiles(*cells, math.ceil(tile / CELL)))
+        self.cells = math.ceil(self.height / CELL), math.ceil(self.width / CELL)
+        self.tiles = list(tiles(*self.cells, math.ceil(tile / CELL)))
         self.progress = progress
         self.done, self.work = 0.0, 8.0 + 2.5 * len(self.network.residual)
 
@@ -133,26 +132,26 @@ class TiledRun:
         """The stylized picture (3, H, W), clamped to [0, 1], on the CPU."""
         network = self.network
         (first, after_first), (second, after_second), (third, after_third) = map(cut_before_norms, network.encoder)
-        exhaust(self._measure(self._read_picture, first, after_first[0], scale=4))
+        exhaust(self._measure(self._read_picture, first, after_first, scale=4))
         down = nn.Sequential(first, after_first, second)
-        with self._convolve(self._read_picture, down, norm=after_second[0], scale=2) as half:
-            trunk = self._convolve(self._reader(half, 2, after_second), third, norm=after_third[0], scale=1)
+        with self._convolve(self._read_picture, down, after_second, scale=2) as half:
+            trunk = self._convolve(self._reader(half, 2, after_second), third, after_third, scale=1)
         with trunk:
             self._update(trunk, lambda tile: after_third(self._reader(trunk, 1)(*tile)))
-            for block in network.residual:
+            for block in network.residual.children():
                 self._add_block(trunk, block)
             (up, after_up), (last, after_last) = map(cut_before_norms, network.decoder)
-            half = self._convolve(self._reader(trunk, 1), up, norm=after_up[0], scale=2, work=1.5)
+            half = self._convolve(self._reader(trunk, 1), up, after_up, scale=2, work=1.5)
         with half:
             read = self._reader(half, 2, after_up)
-            exhaust(self._measure(read, last, after_last[0], scale=4, work=1.5))
+            exhaust(self._measure(read, last, after_last, scale=4, work=1.5))
             return self._paint(read, nn.Sequential(last, after_last, network.to_rgb))
 
-    def _add_block(self, trunk: FeatureMap, block: ResidualBlock) -> None:
+    def _add_block(self, trunk: FeatureMap, block: nn.Module) -> None:
         """Add a residual block's result to the trunk."""
-        first, second, last = cut_before_norms(block.body)
-        with self._convolve(self._reader(trunk, 1), first, norm=second[0], scale=1) as middle:
-            end = self._convolve(self._reader(middle, 1), second, norm=last[0], scale=1)
+        first, second, last = cut_before_norms(block.body)  # type: ignore[arg-type]
+        with self._convolve(self._reader(trunk, 1), first, second, scale=1) as middle:
+            end = self._convolve(self._reader(middle, 1), second, last, scale=1)
         with end:
             read, read_end = self._reader(trunk, 1), self._reader(end, 1, last)
             self._update(trunk, lambda tile: read(*tile) + read_end(*tile), work=0.5)
@@ -175,18 +174,22 @@ class TiledRun:
 
         return read
 
-    def _convolve(self, read: Read, layers: nn.Module, norm: InstanceNorm, scale: int, work: float = 1.0) -> FeatureMap:
-        """Keep what ``layers`` make on disk, and give ``norm`` its statistics."""
-        result = FeatureMap(norm.weight.numel(), *(scale * side for side in self.cells))
-        for tile, part in self._measure(read, layers, norm, scale, work):
+    def _convolve(self, read: Read, layers: nn.Module, then: nn.Sequential, scale: int, work: float = 1) -> FeatureMap:
+        """Keep what ``layers`` make on disk, and its statistics in the normalisation that follows."""
+        result: FeatureMap | None = None
+        for tile, part in self._measure(read, layers, then, scale, work):
+            if result is None:
+                result = FeatureMap(part.shape[1], *(scale * side for side in self.cells))
             result.write(times(tile.core[0], scale), times(tile.core[1], scale), part)
+        assert result is not None
         return result
 
     def _measure(
-        self, read: Read, layers: nn.Module, norm: InstanceNorm, scale: int, work: float = 1.0
+        self, read: Read, layers: nn.Module, then: nn.Sequential, scale: int, work: float = 1
     ) -> Iterator[tuple[Tile, Tensor]]:
-        """One pass over all tiles; after the last, ``norm`` has the statistics of what ``layers`` make."""
-        statistics = RunningStatistics()
+        """One pass over all tiles; after the last, ``then`` normalises with the statistics of what ``layers`` make."""
+        statistics, norm = RunningStatistics(), then[0]
+        assert isinstance(norm, InstanceNorm)
         for tile in self.tiles:
             part = tile.crop(layers(read(*tile.seen)), scale)
             statistics.add(part)
@@ -197,7 +200,7 @@ class TiledRun:
     def _update(self, target: FeatureMap, value: Callable[[tuple[slice, slice]], Tensor], work: float = 0.5) -> None:
         """Replace each tile of a map by a function of the same tile."""
         for tile in self.tiles:
-            target.write(*tile.core, value(tile.core))
+            target.write(tile.core[0], tile.core[1], value(tile.core))
             self._report(work)
 
     def _paint(self, read: Read, layers: nn.Module) -> Tensor:
@@ -217,11 +220,11 @@ class TiledRun:
             self.progress(min(self.done / self.work, 1.0))
 
 
-def cut_before_norms(layers: nn.Sequential) -> list[nn.Sequential]:
+def cut_before_norms(layers: nn.Module) -> list[nn.Sequential]:
     """Cut a chain before each normalisation: what each makes is measured first, and normalised by the next piece."""
-    cuts = [index for index, layer in enumerate(layers) if isinstance(layer, InstanceNorm)]
-    edges = [0, *cuts, len(layers)]
-    return [nn.Sequential(*list(layers)[start:end]) for start, end in itertools.pairwise(edges)]
+    chain = list(layers.children())
+    edges = [0, *(index for index, layer in enumerate(chain) if isinstance(layer, InstanceNorm)), len(chain)]
+    return [nn.Sequential(*chain[start:end]) for start, end in itertools.pairwise(edges)]
 
 
 def exhaust(steps: Iterator[object]) -> None:

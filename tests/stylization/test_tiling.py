@@ -1,0 +1,184 @@
+"""Tiles equal the whole picture: values, seams, statistics, memory on disk, and when tiling starts by itself."""
+
+import math
+
+import pytest
+import torch
+
+from fastnst.checkpoints import Model
+from fastnst.errors import InputError
+from fastnst.images.resizing import resize
+from fastnst.networks import TransformerNetwork
+from fastnst.networks.blocks import InstanceNorm
+from fastnst.stylization import Stylizer, feature_map, memory, stylizer
+from fastnst.stylization.feature_map import FeatureMap
+from fastnst.stylization.tiling import RunningStatistics, TiledRun, tiles
+
+
+def network(**arguments) -> TransformerNetwork:
+    torch.manual_seed(0)
+    made = TransformerNetwork(**{"width": 8, "residual_blocks": 1, "grain": 0.03, **arguments})
+    with torch.no_grad():
+        for norm in made.modules():
+            if isinstance(norm, InstanceNorm):  # as after a training
+                norm.weight.normal_(1, 0.3)
+                norm.bias.normal_(0, 0.3)
+    return made.eval()
+
+
+def photograph(height: int, width: int) -> torch.Tensor:
+    """Smooth and fine structure, bright on the left and dark on the right: no two tiles have the same statistics."""
+    random = torch.Generator().manual_seed(1)
+    coarse = resize(torch.rand(3, 6, 7, generator=random), height, width)
+    fine = 0.2 * torch.rand(3, height, width, generator=random)
+    return (0.6 * coarse * torch.linspace(1, 0.2, width) + fine).clamp(0, 1)
+
+
+@torch.no_grad()
+def whole(net: TransformerNetwork, picture: torch.Tensor) -> torch.Tensor:
+    return net(picture[None])[0].clamp(0, 1)
+
+
+@pytest.mark.parametrize("shape", [(96, 128), (97, 130), (16, 300), (203, 16), (18, 17)])
+@pytest.mark.parametrize("tile", [32, 50])
+def test_tiles_equal_the_whole(shape, tile):
+    net, picture = network(), photograph(*shape)
+    tile = 1 if shape == (18, 17) else tile
+    difference = (TiledRun(net, picture, tile).run() - whole(net, picture)).abs()
+    assert difference.max() < 1 / 255 and difference.mean() < 0.1 / 255
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"upsampling": "transposed"}, {"residual_blocks": 3}, {"residual_blocks": 0}, {"grain": 0}]
+)
+def test_every_network(arguments):
+    net, picture = network(**arguments), photograph(70, 90)
+    assert (TiledRun(net, picture, 40).run() - whole(net, picture)).abs().max() < 1 / 255
+
+
+def test_no_seam():
+    """The error is no larger beside the borders of tiles than elsewhere."""
+    net, picture = network(), photograph(128, 128)
+    difference = (TiledRun(net, picture, 32).run() - whole(net, picture)).abs().mean(dim=(0, 1))
+    seams = [column for border in (32, 64, 96) for column in (border - 1, border)]
+    elsewhere = [column for column in range(128) if column not in seams]
+    assert difference[seams].mean() < 1.5 * difference[elsewhere].mean()
+
+
+def test_cut_and_blend_would_differ():
+    """What this is for: tiles with statistics of their own are visibly something else."""
+    net, picture = network(), photograph(128, 128)
+    alone = whole(net, picture[:, :64, 64:])
+    assert (alone - whole(net, picture)[:, :64, 64:]).abs().max() > 10 / 255
+
+
+def test_the_network_is_left_alone():
+    net, picture = network(), photograph(40, 40)
+    net.grain.origin = (5, 9)
+    expected = whole(net, picture)
+    assert (TiledRun(net, picture, 20).run() - expected).abs().max() < 1 / 255
+    assert net.grain.origin == (5, 9)
+    assert all(norm.statistics is None for norm in net.modules() if isinstance(norm, InstanceNorm))
+    assert torch.equal(whole(net, picture), expected)
+
+
+def test_progress_goes_from_nothing_to_all():
+    seen: list[float] = []
+    TiledRun(network(), photograph(60, 60), 30, progress=seen.append).run()
+    assert seen == sorted(seen) and 0 < seen[0] < 0.1 and seen[-1] == pytest.approx(1)
+
+
+def test_tiles_cover_everything_once():
+    covered = torch.zeros(11, 7)
+    for tile in tiles(11, 7, side=4, overlap=2):
+        covered[tile.core] += 1
+        for core, seen, end in zip(tile.core, tile.seen, (11, 7), strict=True):
+            assert seen.start == max(core.start - 2, 0) and seen.stop == min(core.stop + 2, end)
+    assert torch.equal(covered, torch.ones(11, 7))
+
+
+def test_statistics_of_parts_are_those_of_the_whole():
+    x = torch.randn(1, 3, 20, 30) * 5 + 1000  # a large mean: sums of squares would lose all digits
+    running = RunningStatistics()
+    for part in (x[..., :7], x[..., 7:8], x[..., 8:]):
+        running.add(part)
+    mean, variance = running.result(torch.device("cpu"))
+    torch.testing.assert_close(mean, x.double().mean((2, 3), keepdim=True).float())
+    torch.testing.assert_close(variance, x.double().var((2, 3), correction=0, keepdim=True).float(), rtol=1e-4, atol=0)
+
+
+def test_feature_maps_keep_half_precision():
+    x = torch.randn(1, 5, 6, 7)
+    with FeatureMap(5, 6, 7) as kept:
+        kept.write(slice(0, 6), slice(0, 7), x)
+        part = kept.read(slice(1, 4), slice(2, 7))
+        assert torch.equal(part, x[..., 1:4, 2:7].half().float())
+        part.zero_()
+        assert kept.read(slice(0, 6), slice(0, 7)).abs().sum() > 0
+
+
+def test_a_full_disk(monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(feature_map.os, "posix_fallocate", full)
+    with pytest.raises(InputError, match=r"no room for .* MB of feature maps \(No space left on device\): .*TMPDIR"):
+        TiledRun(network(), photograph(40, 40), 20).run()
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """Counts the tiled runs."""
+    made: list[int] = []
+
+    class Counted(TiledRun):
+        def __init__(self, net, picture, tile, device, progress):
+            made.append(tile)
+            super().__init__(net, picture, tile, device, progress)
+
+    monkeypatch.setattr(stylizer, "TiledRun", Counted)
+    return made
+
+
+def test_tiling_starts_by_itself(runs, monkeypatch):
+    model, picture = Model(network(), {}, None), photograph(50, 60)
+    expected = Stylizer(model, "cpu")(picture)
+    assert runs == []
+    needed = memory.whole_picture_bytes(model.network, 50, 60)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: needed)  # less than all of it may be used
+    tiled = Stylizer(model, "cpu")(picture)
+    assert len(runs) == 1 and (tiled - expected).abs().max() < 1 / 255
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 2 * needed)
+    assert torch.equal(Stylizer(model, "cpu")(picture), expected) and len(runs) == 1
+
+
+def test_tiling_after_running_out_of_memory(runs, monkeypatch):
+    model, picture = Model(network(), {}, None), photograph(50, 60)
+    expected = Stylizer(model, "cpu")(picture)
+    forward = model.network.preactivation
+
+    def too_large(content):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model.network.preactivation = too_large
+    tiled = Stylizer(model, "cpu")(picture)
+    model.network.preactivation = forward
+    assert len(runs) == 1 and (tiled - expected).abs().max() < 1 / 255
+
+
+def test_forced_tiles(runs):
+    model = Model(network(), {}, None)
+    for shape in ((1, 1), (1, 77), (33, 18)):
+        assert Stylizer(model, "cpu", tile=24)(torch.rand(3, *shape)).shape == (3, *shape)
+    assert runs == [24] * 3
+    with pytest.raises(InputError, match="tile=0"):
+        Stylizer(model, "cpu", tile=0)
+
+
+def test_the_estimate_grows_with_the_picture():
+    small = memory.whole_picture_bytes(network(), 100, 100)
+    assert memory.whole_picture_bytes(network(), 200, 300) == 6 * small
+    assert memory.whole_picture_bytes(network(width=16), 100, 100) == 2 * small
+    free = memory.free_bytes(torch.device("cpu"))
+    assert free is None or 0 < free < 2**50
+    assert math.isfinite(memory.SHARE) and memory.fits(network(), 16, 16, torch.device("cpu"))
