@@ -35,6 +35,8 @@ RUN_FOLDER = "FASTNST_RUN_FOLDER"
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """The configuration as plain, resolved values."""
+    if config.get("command", "train") != "train":
+        raise InputError("this experiment is a preset of scripts/optimize.py, not of training: give it there.")
     if OmegaConf.is_missing(config.style, "image"):
         raise InputError("style=custom needs the picture to train on: add style.image=PATH.")
     if OmegaConf.is_missing(config.data, "root"):
@@ -100,6 +102,7 @@ def build_callbacks(settings: dict[str, Any], data: PhotoDataModule, style: Any,
 def train(config: DictConfig) -> None:
     settings = plain(config)
     require_whole("seed", settings["seed"], 0)
+    require_whole("trainer.max_steps", settings["trainer"]["max_steps"], 1)
     require_whole("preview_size", settings["preview_size"], 16)
 
     import pytorch_lightning as pl

@@ -55,6 +55,20 @@ def sample_photos() -> list[Path]:
     return sorted(photos)
 
 
+def find_photo(given: str | os.PathLike) -> Path:
+    """A picture file, or a sample photograph by name: ``chelsea`` for ``chelsea.png``.
+
+    Raises:
+        InputError: neither; the message lists the samples.
+    """
+    if Path(given).is_file():
+        return Path(given)
+    samples = {path.stem: path for path in sample_photos()}
+    if str(given) not in samples:
+        raise InputError(f"{given}: there is no such picture file, nor a sample photograph ({', '.join(samples)})")
+    return samples[str(given)]
+
+
 def _contents(root: Path) -> str:
     """What lies in a folder, in a few words: ``2 folders, 1 file .zip (unpack it first)``."""
     folders = 0

@@ -54,6 +54,9 @@ class VGG(nn.Module):
         InputError: no layers, an unknown layer, pooling or architecture, or weights of another network.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self, layers: Sequence[str], weights: VGGWeights, architecture: str = "vgg16", pooling: str = "max"
     ) -> None:

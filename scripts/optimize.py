@@ -1,0 +1,175 @@
+"""Optimise the pixels of one picture: python scripts/optimize.py content=photo.jpg style=mosaic (options: configs/)."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
+os.environ["HYDRA_FULL_ERROR"] = "1"  # mistakes in a call reach us as exceptions, not as Hydra's own exit
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
+from fastnst.styles import picture_path
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+STARTED = time.strftime("%Y-%m-%d_%H-%M-%S")
+EXPERIMENTS = Path(__file__).resolve().parent.parent / "configs" / "experiment"
+
+OmegaConf.register_new_resolver("stem", lambda path: Path(path).stem, replace=True)
+OmegaConf.register_new_resolver("shipped_style", lambda name: os.path.relpath(picture_path(name)), replace=True)
+OmegaConf.register_new_resolver("start_time", lambda: STARTED, replace=True)  # one for all runs of a sweep
+
+FINISHED: list[tuple[Path, dict[str, str], Tensor]] = []
+"""Of a sweep, for the contact sheet: run folder, options, result."""
+
+
+def check_experiment(arguments: list[str]) -> None:
+    """Say clearly that a preset is unknown or belongs to training, before Hydra does in its own terms."""
+    presets = sorted(EXPERIMENTS.glob("*.yaml"))
+    ours = [path.stem for path in presets if re.search(r"^command: optimize$", path.read_text(encoding="utf-8"), re.M)]
+    given = [argument.partition("=")[2] for argument in arguments if re.match(r"\+?experiment=", argument)]
+    for name in (name for value in given for name in value.split(",") if name not in ("null", "", *ours)):
+        known = f"presets here are {', '.join(ours)}"
+        if name in [path.stem for path in presets]:
+            raise InputError(f"experiment={name} is a preset of scripts/train.py; {known}.")
+        raise InputError(f"experiment={name}: there is no such preset; {known}.")
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The configuration as plain, resolved values."""
+    if OmegaConf.is_missing(config, "content"):
+        raise InputError("which picture? Add content=PATH (or a sample photograph: content=chelsea).")
+    if OmegaConf.is_missing(config.style, "image"):
+        raise InputError("style=custom needs the style picture: add style.image=PATH.")
+    settings = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(settings, dict)
+    require_whole("seed", settings["seed"], 0)
+    require_whole("log_every", settings["log_every"], 1)
+    require_whole("strip_pictures", settings["strip_pictures"], 0)
+    return {str(key): value for key, value in settings.items()}
+
+
+def run(settings: dict[str, Any], folder: Path) -> tuple[str, Tensor]:
+    """One optimisation: why it ended, and the result."""
+    import torch
+
+    from fastnst.data.sources import find_photo, sample_photos
+    from fastnst.images.color import COLOR_MODES, apply_color_mode, match_colors
+    from fastnst.images.files import read_image
+    from fastnst.optimization.objective import build_objective, build_vgg, choose_device, read_picture
+    from fastnst.optimization.pyramid import check_sizes, optimize_coarse_to_fine
+    from fastnst.optimization.record import CONFIG, Record, open_folder
+    from fastnst.optimization.starts import STARTS, starting_picture
+
+    sizes = settings["size"] if isinstance(settings["size"], list) else [settings["size"]]
+    steps = check_sizes(sizes, settings["steps"])
+    if settings["colors"] not in COLOR_MODES:
+        raise InputError(f"colors={settings['colors']!r}: expected one of {', '.join(COLOR_MODES)}.")
+    content = read_picture(find_photo(settings["content"]), sizes[-1], "size")
+    style = read_picture(settings["style"]["image"], settings["style"]["size"], "style.size")
+    device = choose_device(settings["device"])
+    if settings["colors"] == "match":
+        style = match_colors(style, content)
+    if settings["start"] in STARTS or not Path(settings["start"]).is_file():
+        start = starting_picture(settings["start"], content, style, settings["seed"], settings["noise"])
+    else:
+        start = read_image(settings["start"])
+    photos = (
+        [read_picture(path, 224, "size") for path in sample_photos()] if settings["activations"] == "unit_mean" else []
+    )
+    vgg = build_vgg(settings, photos=photos).to(device)
+    build_objective(vgg, style, settings["loss"])  # what is wrong with it shows before the run folder is made
+    open_folder(folder)
+    OmegaConf.save(OmegaConf.create(settings), folder / CONFIG)
+    print(f"Run folder: {folder}", flush=True)
+    record = Record(folder, sum(steps), settings["strip_pictures"], settings["log_every"])
+    names = ("optimizer", "learning_rate", "schedule", "pixel_range", "line_search", "stall_tolerance", "stall_window")
+    try:
+        result = optimize_coarse_to_fine(
+            lambda scale: build_objective(vgg, style, settings["loss"], scale),
+            content.to(device),
+            start.to(device),
+            sizes,
+            steps,
+            callback=record,
+            **{name: settings[name] for name in names},
+        )
+    except torch.OutOfMemoryError:
+        record.close()
+        raise InputError(f"size={sizes[-1]} does not fit into the memory of {device}: give a smaller size.") from None
+    except BaseException:
+        record.close()
+        raise
+    picture = result.picture.cpu()
+    if settings["colors"] == "content":
+        picture = apply_color_mode("content", picture, content)
+    record.finish(picture, len(result.curve) - len(sizes), content=content, style=style)
+    done = len(result.curve) - len(sizes)
+    why = {"steps": "all steps done", "stalled": "the objective stalled", "interrupted": "Ctrl-C"}[result.stopped]
+    print(f"{done} iterations ({why}); objective {result.objective:.4g}, first {result.curve[0]:.4g}.")
+    print(f"Result: {folder / 'result.png'}\nStrip:  {folder / 'strip.png'}", flush=True)
+    return result.stopped, picture
+
+
+def optimize(config: DictConfig) -> None:
+    settings = plain(config)
+    folder = Path(settings["output_dir"])
+    overrides = dict(one.split("=", 1) for one in HydraConfig.get().overrides.task if "=" in one)
+    sweep = HydraConfig.get().mode is RunMode.MULTIRUN
+    if sweep:
+        settings["output_dir"] = str(folder := folder / f"{HydraConfig.get().job.num:02d}")
+        print(" ".join(HydraConfig.get().overrides.task), flush=True)
+    stopped, picture = run(settings, folder)
+    if sweep:
+        FINISHED.append((folder, overrides, picture))
+    if stopped == "interrupted":
+        raise SystemExit(130)
+
+
+def draw_contact_sheet() -> None:
+    """After a sweep, also one that was ended early."""
+    if FINISHED:
+        from fastnst.optimization.record import contact_sheet
+
+        path = contact_sheet(FINISHED[0][0].parent, [(overrides, picture) for _, overrides, picture in FINISHED])
+        print(f"Contact sheet: {path}", flush=True)
+
+
+def answer_errors(config: DictConfig) -> None:
+    """Hydra puts lines of its own around an exception that leaves a job, so ours end here."""
+    with input_errors_end_with_code_2():
+        try:
+            optimize(config)
+        except OmegaConfBaseException as error:
+            raise InputError(str(error)) from None
+
+
+def main() -> None:
+    with input_errors_end_with_code_2():
+        try:
+            check_experiment(sys.argv[1:])
+            hydra.main(version_base="1.3", config_path="../configs", config_name="optimize")(answer_errors)()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise InputError(str(error)) from None
+        except KeyboardInterrupt:  # before the first iteration
+            print("Stopped.", file=sys.stderr)
+            raise SystemExit(130) from None
+        finally:
+            draw_contact_sheet()
+
+
+if __name__ == "__main__":
+    main()

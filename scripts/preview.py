@@ -1,0 +1,108 @@
+"""The look of a style before it is trained, by optimising one picture with exactly the objective of training.
+
+python scripts/preview.py style=mosaic loss.style_weight=20 (options of the objective: as for scripts/train.py)
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
+os.environ["HYDRA_FULL_ERROR"] = "1"  # mistakes in a call reach us as exceptions, not as Hydra's own exit
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
+from fastnst.styles import picture_path
+
+OmegaConf.register_new_resolver("stem", lambda path: Path(path).stem, replace=True)
+OmegaConf.register_new_resolver("shipped_style", lambda name: os.path.relpath(picture_path(name)), replace=True)
+
+
+def preview(config: DictConfig) -> None:
+    if config.get("command", "train") != "train":
+        raise InputError(
+            "this experiment is a preset of scripts/optimize.py; a preview takes those of scripts/train.py."
+        )
+    if OmegaConf.is_missing(config.style, "image"):
+        raise InputError("style=custom needs the style picture: add style.image=PATH.")
+    names = ("style", "loss", "loss_network", "weights", "pooling", "content", "size", "steps", "output")
+    settings: dict[str, Any] = {name: config[name] for name in names}
+    settings |= {name: OmegaConf.to_container(config[name], resolve=True) for name in ("style", "loss")}
+    require_whole("steps", settings["steps"], 1)
+
+    from tqdm import tqdm
+
+    from fastnst.data.sources import find_photo
+    from fastnst.images.files import savable_extensions, save_image
+    from fastnst.images.grids import labelled_grid
+    from fastnst.optimization.objective import build_objective, build_vgg, choose_device, read_picture
+    from fastnst.optimization.pyramid import optimize_coarse_to_fine
+
+    path = find_photo(settings["content"])
+    content = read_picture(path, settings["size"], "size")
+    style = read_picture(settings["style"]["image"], settings["style"]["size"], "style.size")
+    name = f"{path.stem}_{settings['style']['name']}_{time.strftime('%Y-%m-%d_%H-%M-%S')}.png"
+    output = Path("outputs/preview", name) if settings["output"] is None else Path(settings["output"])
+    if output.suffix.lower() not in savable_extensions():
+        raise InputError(f"output={output}: expected one of {', '.join(savable_extensions())} at its end.")
+    if output.exists():
+        raise InputError(f"output={output} exists and is not replaced: give another name.")
+    device = choose_device("auto")
+    vgg = build_vgg(settings).to(device)
+    # A small picture first: the large shapes cost a quarter there; what counts is the objective at the last size.
+    size, steps = settings["size"], settings["steps"]
+    sizes = [size // 2, size] if size // 2 >= 2 * vgg.minimum_size else [size]
+    with tqdm(desc="Preview", total=len(sizes) * steps, unit="step", file=sys.stdout, dynamic_ncols=True) as bar:
+        result = optimize_coarse_to_fine(
+            lambda scale: build_objective(vgg, style, settings["loss"], scale),
+            content.to(device),
+            content.to(device),
+            sizes,
+            steps,
+            callback=lambda iteration, objective, picture: bar.update(iteration - bar.n),
+        )
+    picture = result.picture.cpu()
+    grid = labelled_grid([[content, picture, style]], [path.stem, "preview", settings["style"]["name"]])
+    output.parent.mkdir(parents=True, exist_ok=True)
+    save_image(grid, output)
+    save_image(picture, output.with_stem(f"{output.stem}_picture"), overwrite=True)
+    loss = build_objective(vgg, style, settings["loss"])
+    terms = loss(picture[None].to(device), content[None].to(device)).weighted
+    print(
+        f"Objective {result.objective:.4g}: " + ", ".join(f"{key} {value.item():.4g}" for key, value in terms.items())
+    )
+    print(f"Preview: {output}", flush=True)
+    if result.stopped == "interrupted":
+        raise SystemExit(130)
+
+
+def answer_errors(config: DictConfig) -> None:
+    """Hydra puts lines of its own around an exception that leaves a job, so ours end here."""
+    with input_errors_end_with_code_2():
+        try:
+            preview(config)
+        except OmegaConfBaseException as error:
+            raise InputError(str(error)) from None
+
+
+def main() -> None:
+    with input_errors_end_with_code_2():
+        try:
+            hydra.main(version_base="1.3", config_path="../configs", config_name="preview")(answer_errors)()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise InputError(str(error)) from None
+        except KeyboardInterrupt:
+            print("Stopped.", file=sys.stderr)
+            raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()
