@@ -56,7 +56,7 @@ def main() -> None:
     )  # fmt: skip
     command = [
         sys.executable, str(Path(__file__).with_name("train.py")), f"style={options.style}", "style.size=512",
-        f"experiment={options.experiment}", f"data={source}", "save_every=10", *options.override,
+        f"experiment={options.experiment}", f"data={source}", "save_every=25", *options.override,
     ]  # fmt: skip
     ours = our_curve([*command, *([f"data.root={root}"] if root else [])], loss, contents)
     peer = peer_curve(data, loss, contents, 60 * options.peer_minutes, every=2 * options.peer_minutes)

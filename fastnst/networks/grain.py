@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-TILES = ((61, 67), (71, 73))
-"""Heights and widths of two noise tiles; their sum repeats only after 61*71 x 67*73 = 4331 x 4891 pixels."""
+PRIME = 2**30 - 35
+"""The largest prime under 2^30: products of two residues stay within 64 bits."""
+ROW_STEP, COLUMN_STEP = 668_265_263, 374_761_393
+"""How far a pixel is from the one above and the one beside it, in residues; primes without a simple ratio."""
 
 
 class Grain(nn.Module):
-    """Adds fixed Gaussian noise, the same for every picture, so that stylizing stays a function of the picture.
+    """Adds fixed noise, the same for every picture, so that stylizing stays a function of the picture.
 
     Convolutions and instance normalisation turn a constant area into a constant area, whatever they have learnt. The
     noise breaks the tie: in flat areas a network paints its style, in others the grain is too faint to matter. It is
-    ours, not the paper's, which has ``amplitude`` 0. The pattern is no parameter and enters no checkpoint.
+    ours, not the paper's, which has ``amplitude`` 0. The pattern follows from the pixel's place by whole numbers alone:
+    it is the same on every device and in every exported model, does not repeat within any picture, and needs no file.
 
     Args:
         amplitude: deviation of the noise in units of [0, 1].
@@ -29,22 +31,22 @@ class Grain(nn.Module):
         super().__init__()
         self.amplitude = amplitude
         self.origin = (0, 0)
-        random = np.random.RandomState(0)  # its stream is frozen for good, unlike torch's and numpy's newer generators
-        for index, shape in enumerate(TILES):
-            tile = torch.from_numpy(random.standard_normal(shape).astype(np.float32)) / len(TILES) ** 0.5
-            self.register_buffer(f"tile{index}", tile, persistent=False)
 
-    def pattern(self, height: int, width: int) -> Tensor:
-        """The grain (H, W) from :attr:`origin` on, of mean 0 and deviation about 1."""
-        pattern = torch.zeros((), device=self.tile0.device)
-        for tile in (self.tile0, self.tile1):
-            rows = (torch.arange(height, device=tile.device) + self.origin[0]) % tile.shape[0]
-            columns = (torch.arange(width, device=tile.device) + self.origin[1]) % tile.shape[1]
-            pattern = pattern + tile[rows][:, columns]
-        return pattern
+    def pattern(self, height: int, width: int, device: torch.device | None = None) -> Tensor:
+        """The grain (H, W) from :attr:`origin` on: uniformly distributed, of mean 0 and deviation 1.
+
+        A cubic congruential generator (Eichenauer-Herrmann & Herrmann 1997 study the kind), run on a number for each
+        pixel.
+        """
+        rows = (torch.arange(height, device=device) + int(self.origin[0])) * ROW_STEP % PRIME
+        columns = (torch.arange(width, device=device) + int(self.origin[1])) * COLUMN_STEP % PRIME
+        number = (rows[:, None] + columns) % PRIME
+        number = number * number % PRIME * number % PRIME
+        return (number.float() / PRIME - 0.5) * 12**0.5
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Pictures (N, 3, H, W) with the grain added; unchanged where the amplitude is 0."""
         if self.amplitude == 0:
             return pictures
-        return pictures + self.amplitude * self.pattern(*pictures.shape[-2:])
+        height, width = pictures.shape[-2:]
+        return pictures + self.amplitude * self.pattern(height, width, pictures.device)
