@@ -1,0 +1,1 @@
+"""Measure trained networks against the optimisation that they replace, and against other people's code."""
