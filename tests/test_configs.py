@@ -1,0 +1,205 @@
+"""Every shipped config: composed, and trained with for two steps through scripts/train.py."""
+
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from fastnst.checkpoints import load_model
+from fastnst.losses import PerceptualLoss
+from fastnst.styles import NAMES
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+def choices(group: str) -> list[str]:
+    found = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+    if group == "experiment":  # those of scripts/optimize.py are tested with it
+        found = [name for name in found if "optimize" not in (CONFIGS / group / f"{name}.yaml").read_text()]
+    return found
+
+
+def test_how_many_there_are():
+    counts = {group: choices(group) for group in ("style", "network", "loss", "data", "trainer", "experiment")}
+    assert counts["style"] == sorted([*NAMES, "custom"]) and len(counts["style"]) == 7
+    assert counts["network"][:2] == ["johnson", "johnson2016"]
+    assert counts["loss"] == ["johnson2016", "normalized"]
+    assert counts["data"] == ["coco", "folder", "samples"]
+    assert counts["trainer"] == ["auto", "cpu", "ddp", "gpu"]
+    assert {"johnson2016", "quick"} <= set(counts["experiment"])
+
+
+@pytest.fixture
+def composed(monkeypatch):
+    def build(*overrides: str):
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            return compose("train", overrides=list(overrides))
+
+    for name, resolve in (("stem", lambda path: Path(path).stem), ("shipped_style", lambda name: name)):
+        OmegaConf.register_new_resolver(name, resolve, replace=True)
+    return build
+
+
+def plain(config) -> dict:
+    return OmegaConf.to_container(config, resolve=True)
+
+
+def test_defaults_are_the_papers(composed):
+    config = plain(composed())
+    assert config["data"] | {"source": "coco", "image_size": 256, "batch_size": 4} == config["data"]
+    assert config["trainer"]["max_steps"] == 40000 and config["learning_rate"] == 1e-3
+    assert config["schedule"] == "constant" and config["seed"] == 0
+    assert config["loss_network"] == "vgg16" and config["weights"] == "imagenet_caffe"
+    assert config["loss"]["content_layers"] == {"relu2_2": 1.0}
+    assert list(config["loss"]["style_layers"].items()) == [
+        ("relu1_2", 1.0), ("relu2_2", 1.0), ("relu3_3", 1.0), ("relu4_3", 1.0),
+    ]  # fmt: skip
+
+
+def test_johnson2016_is_exactly_the_paper(composed):
+    config = plain(composed("experiment=johnson2016"))
+    assert config["network"]["arguments"] == {
+        "width": 32, "residual_blocks": 5, "upsampling": "transposed", "grain": 0.0,
+    }  # fmt: skip
+    loss = config["loss"]
+    assert loss["normalized"] is False and loss["tv_form"] == "squared" and loss["tv_range"] == 255
+    assert (loss["content_weight"], loss["style_weight"], loss["tv_weight"]) == (1.0, 5.0, 1e-6)
+    for layer, channels in (("relu1_2", 64), ("relu2_2", 128), ("relu3_3", 256), ("relu4_3", 512)):
+        assert loss["style_layers"][layer] == pytest.approx(1 / channels**2)
+    assert (config["data"]["source"], config["data"]["image_size"], config["data"]["batch_size"]) == ("coco", 256, 4)
+    assert (config["trainer"]["max_steps"], config["learning_rate"], config["schedule"]) == (40000, 1e-3, "constant")
+    assert config["range_weight"] == 0
+
+
+def test_whole_layer_sets_replace_the_defaults(composed):
+    for name in choices("loss"):
+        config = plain(composed(f"loss={name}", "loss.style_layers={relu3_1:2.0}", "loss.content_layers={conv4_2:1}"))
+        assert config["loss"]["style_layers"] == {"relu3_1": 2.0}
+        assert config["loss"]["content_layers"] == {"conv4_2": 1}
+
+
+def test_loss_options_are_the_constructors(composed):
+    import inspect
+
+    taken = set(inspect.signature(PerceptualLoss).parameters) - {"vgg", "style"}
+    for name in choices("loss"):
+        assert set(plain(composed(f"loss={name}"))["loss"]) == taken
+
+
+def steps(folder: Path) -> int:
+    return torch.load(folder / "last.ckpt", weights_only=True)["global_step"]
+
+
+@pytest.mark.parametrize("style", NAMES)
+def test_train_every_style(train, tmp_path, style):
+    assert train(f"style={style}", "output_dir=run").code == 0
+    assert steps(tmp_path / "run") == 2
+    assert load_model(tmp_path / "run" / "model.ckpt").card["style"] == {"name": style, "size": 64}
+
+
+def test_train_a_style_of_ones_own(train, photos, tmp_path):
+    (tmp_path / "My painting.png").write_bytes((photos / "photo0.png").read_bytes())
+    answer = train("style=custom", "style.image='My painting.png'")
+    assert answer.code == 0, answer.err
+    (run,) = (tmp_path / "outputs" / "My painting").iterdir()
+    assert load_model(run / "model.ckpt").card["style"]["name"] == "My painting"
+
+
+@pytest.mark.parametrize("network", choices("network"))
+def test_train_every_network(train, tmp_path, network):
+    answer = train(f"network={network}", "network.arguments.width=32", "output_dir=run")
+    assert answer.code == 0, answer.err
+    arguments = load_model(tmp_path / "run" / "model.ckpt").card["network"]["arguments"]
+    assert arguments["width"] == 32
+
+
+@pytest.mark.parametrize("loss", choices("loss"))
+def test_train_every_loss(train, tmp_path, loss):
+    assert train(f"loss={loss}", "output_dir=run").code == 0
+    assert load_model(tmp_path / "run" / "model.ckpt").card["losses"]["total"] > 0
+
+
+def test_train_other_layers_and_pooling(train, tmp_path):
+    answer = train("loss.style_layers={relu3_1:1.0,conv1_1:0.5}", "loss.content_layers={relu3_2:1}", "pooling=average",
+                   "loss.tv_weight=0.1", "loss.tv_form=l1", "output_dir=run")  # fmt: skip
+    assert answer.code == 0, answer.err
+    losses = load_model(tmp_path / "run" / "model.ckpt").card["losses"]
+    assert {name for name in losses if name.startswith("layers/")} == {
+        "layers/content/relu3_2", "layers/style/relu3_1", "layers/style/conv1_1",
+    }  # fmt: skip
+    assert losses["weighted/total_variation"] == pytest.approx(0.1 * losses["total_variation"])
+
+
+@pytest.mark.parametrize("data", choices("data"))
+def test_train_every_data_source(train, photos, tmp_path, monkeypatch, data):
+    root = []
+    if data == "coco":
+        (tmp_path / "coco" / "train2017").mkdir(parents=True)
+        for path in photos.iterdir():
+            (tmp_path / "coco" / "train2017" / path.name).write_bytes(path.read_bytes())
+        monkeypatch.setenv("COCO_ROOT", str(tmp_path / "coco"))
+    if data != "folder":
+        root = ["data.root=null"]
+    answer = train(f"data={data}", *root, "output_dir=run")
+    assert answer.code == 0 and answer.err == "", answer.err
+    assert load_model(tmp_path / "run" / "model.ckpt").card["data"] == {
+        "source": data, "photographs": 4 if data == "samples" else 7,
+    }  # fmt: skip
+
+
+def test_without_coco_the_samples_are_taken_and_it_is_said(train, tmp_path, monkeypatch):
+    monkeypatch.delenv("COCO_ROOT", raising=False)
+    answer = train("data=coco", "data.root=null", "output_dir=run")
+    assert answer.code == 0
+    assert "NO COCO HERE" in answer.err and "scripts/download_coco.py" in answer.err
+    assert load_model(tmp_path / "run" / "model.ckpt").card["data"]["source"] == "samples"
+
+
+def test_train_auto(train, tmp_path):
+    assert train("trainer=auto", "output_dir=run").code == 0
+    assert steps(tmp_path / "run") == 2
+
+
+def test_train_gpu(train, composed, tmp_path):
+    config = plain(composed("trainer=gpu"))["trainer"]
+    assert (config["precision"], config["channels_last"], config["compile"]) == ("bf16-mixed", True, True)
+    if torch.cuda.is_available():
+        assert train("trainer=gpu", "output_dir=run").code == 0
+    else:
+        refused = train("trainer=gpu", "output_dir=run").error()
+        assert "torch finds no GPU here; use trainer=auto or trainer=cpu" in refused
+
+
+def test_train_ddp(start, tmp_path):
+    """Processes of their own: Lightning starts the others with this one's command line."""
+    process = start("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=1")
+    watchdog = threading.Timer(150, process.kill)
+    watchdog.start()
+    out, err = process.communicate()
+    watchdog.cancel()
+    assert process.returncode == 0, err
+    (run,) = (tmp_path / "outputs" / "mosaic").iterdir()  # one folder, however many processes
+    assert steps(run) == 2
+    assert out.count("Training mosaic on") == 1 and out.count("Stylize with:") == 1
+
+
+@pytest.mark.parametrize("experiment", choices("experiment"))
+def test_train_every_experiment(train, photos, tmp_path, experiment):
+    answer = train(f"experiment={experiment}", "data=folder", f"data.root={photos}", "output_dir=run")
+    assert answer.code == 0, answer.err
+    assert steps(tmp_path / "run") == 2
+
+
+def test_experiments_keep_what_is_given_beside_them(train, tmp_path):
+    assert train("experiment=quick", "learning_rate=5e-4", "output_dir=run").code == 0
+    assert load_model(tmp_path / "run" / "model.ckpt").card["settings"]["learning_rate"] == 5e-4
+
+
+def test_help_lists_the_choices(train):
+    answer = train("--help")
+    assert answer.code == 0 and "style: candy, custom, ink, mosaic" in answer.out
+
+

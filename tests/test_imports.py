@@ -1,0 +1,85 @@
+"""Who may import whom (the house plan), read off the syntax trees: calls go one way, downwards."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "fastnst"
+
+ALLOWED = {
+    "errors": set(),
+    "images": {"errors"},
+    "styles": {"errors", "images"},
+    "weights": set(),
+    "networks": {"errors", "images"},
+    "features": {"errors", "images"},
+    "losses": {"errors", "features"},
+    "data": {"errors", "images"},
+    "checkpoints": {"errors", "networks"},
+    "foreign": {"errors", "networks", "checkpoints"},
+    "stylization": {"errors", "images", "networks", "checkpoints"},
+    "training": {"errors", "images", "networks", "features", "losses", "data", "checkpoints"},
+    "optimization": {"errors", "images", "features", "losses"},
+}
+"""For each room, the rooms it may import from besides itself; `export`, `benchmark`, `demo` may everything but training."""
+DOORS = ("export", "benchmark", "demo")
+
+LIGHTNING = ("pytorch_lightning", "lightning", "lightning_fabric")
+MAY_IMPORT_LIGHTNING = {"training", "data"}
+HYDRA = ("hydra", "omegaconf")
+
+
+def imports(path: Path) -> set[str]:
+    """Full names of all modules imported anywhere in a file, within functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the direction"
+            found.add(node.module)
+            if node.module == "fastnst":
+                found |= {f"fastnst.{alias.name}" for alias in node.names if not alias.name.startswith("__")}
+    return found
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_all_rooms_are_seen():
+    rooms = {room(path) for path in FILES} - {"__init__"}
+    assert len(FILES) >= 45
+    assert rooms <= set(ALLOWED) | set(DOORS), rooms - set(ALLOWED) - set(DOORS)
+    assert rooms >= {"images", "networks", "features", "losses", "data", "checkpoints", "training", "stylization"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_directions(path):
+    here, found = room(path), imports(path)
+    ours = {name.split(".")[1] for name in found if name.startswith("fastnst.")} - {here}
+    if here in DOORS:
+        assert "training" not in ours
+    elif here != "__init__":
+        assert ours <= ALLOWED[here], f"{here} must not import {ours - ALLOWED[here]}"
+    roots = {name.split(".")[0] for name in found}
+    assert not roots & set(HYDRA), "configuration stops at scripts/"
+    assert "scripts" not in roots, "nobody imports scripts"
+    if here not in MAY_IMPORT_LIGHTNING:
+        assert not roots & set(LIGHTNING)
+
+
+def test_photographs_are_found_without_lightning():
+    """`stylize` takes its sample photograph from there."""
+    assert not {name.split(".")[0] for name in imports(PACKAGE / "data" / "sources.py")} & set(LIGHTNING)
+    assert "import" not in (PACKAGE / "data" / "__init__.py").read_text()
+
+
+def test_torch_is_not_in_the_way_of_an_error_message():
+    assert {name.split(".")[0] for name in imports(PACKAGE / "errors.py")} <= {
+        "__future__", "collections", "contextlib", "sys",
+    }  # fmt: skip

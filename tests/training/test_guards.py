@@ -1,0 +1,97 @@
+"""What goes wrong in a training is noticed, named and counted."""
+
+import warnings
+
+import pytest
+import torch
+
+from fastnst.checkpoints import load_model
+from fastnst.losses import functional
+from fastnst.training.guards import OutputWatch, SkippedPhotos
+
+
+@pytest.fixture
+def break_content(monkeypatch):
+    """Makes the content term NaN in the numbered calls (one call for each training step until validation)."""
+
+    def from_to(first: int, last: float) -> None:
+        ordinary, calls = functional.relative_content_loss, []
+
+        def broken(features, target):
+            calls.append(None)
+            return ordinary(features, target) * (torch.nan if first <= len(calls) <= last else 1.0)
+
+        monkeypatch.setattr(functional, "relative_content_loss", broken)
+
+    return from_to
+
+
+@pytest.fixture
+def history(monkeypatch):
+    """The weights after each step."""
+    seen = []
+
+    def remember(self, trainer, pl_module, *arguments):
+        seen.append({name: value.detach().clone() for name, value in pl_module.network.state_dict().items()})
+
+    monkeypatch.setattr(SkippedPhotos, "on_train_batch_end", remember)
+    return seen
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_counted(train, tmp_path, break_content, history):
+    break_content(2, 2)
+    answer = train("trainer.max_steps=4", "validate_every=4", "output_dir=run")
+    assert answer.code == 0
+    assert answer.err == "warning: step 1: the loss term content/relu2_2 is not finite; the step is skipped (1 so far).\n"
+    assert "Steps skipped because a loss was not finite: 1." in answer.out
+    changed = [any(not torch.equal(a[name], b[name]) for name in a) for a, b in zip(history, history[1:], strict=False)]
+    assert changed == [False, True, True]
+    assert all(value.isfinite().all() for value in history[-1].values())
+
+
+def test_repeated_ones_stop_the_run_with_the_term_and_what_to_change(train, tmp_path, break_content, monkeypatch):
+    with monkeypatch.context():
+        break_content(3, float("inf"))
+        answer = train("trainer.max_steps=50", "validate_every=50", "output_dir=run")
+    assert answer.code == 2
+    *skipped, last = answer.err.splitlines()
+    assert len(skipped) == 10 and all(line.startswith("warning: step ") for line in skipped)
+    assert last.startswith("error: 10 steps in a row were not finite, first broken: the loss term content/relu2_2.")
+    assert "lower learning_rate or the weight of that term" in last and "ckpt_path=last" in last
+    model = load_model(tmp_path / "run" / "model.ckpt")  # what there was before is saved
+    assert all(value.isfinite().all() for value in model.network.state_dict().values())
+    monkeypatch.undo()
+    again = train("trainer.max_steps=14", "output_dir=run", "ckpt_path=last", "learning_rate=1e-4")
+    assert again.code == 0, again.err
+    assert "Steps skipped because a loss was not finite: 10." in again.out
+
+
+@pytest.mark.parametrize(
+    ("pictures", "warning"),
+    [
+        (torch.full((2, 3, 16, 16), 0.5), "step 7: a stylized picture is nearly one colour .*raise loss.content_weight"),
+        (torch.linspace(-0.5, 1.5, 3 * 256).reshape(1, 3, 16, 16), "50% of the values are outside .*range_weight"),
+    ],
+    ids=["constant", "saturated"],
+)
+def test_output_watch_warns_once_and_says_what_to_do(pictures, warning):
+    watch = OutputWatch()
+    with pytest.warns(UserWarning, match=warning):
+        watch.examine(pictures, 7)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        watch.examine(pictures, 8)
+
+
+def test_output_watch_is_quiet_about_pictures(photos):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        OutputWatch().examine(torch.rand(3, 3, 16, 16), 1)
+        OutputWatch().examine(torch.empty(0, 3, 16, 16), 1)
+
+
+def test_constant_output_in_a_training(train):
+    """A learning rate so high that everything breaks at once is said, one way or the other."""
+    answer = train("learning_rate=100", "trainer.max_steps=4", "preview_every=1", "range_weight=0")
+    assert "warning: step" in answer.err
+    assert all(line.startswith(("warning: ", "error: ")) for line in answer.err.splitlines())

@@ -1,0 +1,190 @@
+"""The training step by hand, the schedule by its known points, and that speed options change nothing but speed."""
+
+import copy
+import functools
+import math
+
+import pytest
+import torch
+
+from fastnst.errors import InputError
+from fastnst.features import VGG, load_vgg_weights
+from fastnst.losses import PerceptualLoss
+from fastnst.networks import build_network
+from fastnst.training import run
+from fastnst.training.module import StyleTransferModule, one_cycle
+from fastnst.training.run import speed_up
+
+LAYERS = {"relu1_2": 1.0}
+
+
+@pytest.fixture(scope="module")
+def vgg():
+    return VGG(list(LAYERS), load_vgg_weights())
+
+
+@pytest.fixture
+def build(vgg):
+    def module(**options) -> StyleTransferModule:
+        torch.manual_seed(0)
+        style = torch.rand(1, 3, 32, 32)
+        loss = PerceptualLoss(copy.deepcopy(vgg), style, LAYERS, LAYERS, tv_weight=0.1)
+        network = build_network("transformer", {"width": 4, "residual_blocks": 1})
+        built = StyleTransferModule(network, loss, **{"steps": 10, "range_weight": 2.0} | options)
+        built.log_dict = lambda values, **_: built.logged.update(values)  # type: ignore[method-assign]
+        built.logged = {}
+        return built
+
+    return module
+
+
+def batch() -> dict:
+    return {"images": torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)), "skipped": []}
+
+
+def descend(module: StyleTransferModule, steps: int = 4, bfloat16: bool = False) -> list[float]:
+    optimizer = module.configure_optimizers()["optimizer"]
+    losses = []
+    for _ in range(steps):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):  # as Lightning's bf16-mixed
+            loss = module.training_step(batch(), 0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_training_step_by_hand(build):
+    module = build()
+    content = batch()["images"]
+    z = module.network.preactivation(content)
+    stylized = 0.5 + 150 / 255 * torch.tanh(z)
+    excess = (z.abs() - 1.2).clamp(min=0).square().mean()
+    expected = module.loss(stylized, content).total + 2.0 * excess
+    torch.testing.assert_close(module.training_step(batch(), 0), expected)
+    logged = module.logged
+    assert logged["train/weighted/range"].item() == pytest.approx(2 * excess.item())
+    assert logged["train/total"].item() == pytest.approx((expected - 2 * excess).item(), rel=1e-5)
+
+
+def test_validation_measures_what_is_shown(build):
+    module = build()
+    module.validation_step(batch(), 0)
+    shown = module.network(batch()["images"]).clamp(0, 1)
+    expected = module.loss(shown, batch()["images"])
+    assert module.logged["held_out/total"].item() == pytest.approx(expected.total.item())
+    assert module.last_objective is None  # of training alone
+
+
+def test_the_loss_goes_down(build):
+    losses = descend(build(), 8)
+    assert losses[-1] < losses[0]
+
+
+def test_one_cycle():
+    assert one_cycle(0) == pytest.approx(0.04)
+    assert one_cycle(0.15) == pytest.approx(1)
+    assert one_cycle(0.075) == pytest.approx(0.52)  # half of the way from 0.04 to 1
+    assert one_cycle(0.575) == pytest.approx(0.5)
+    assert one_cycle(1) == pytest.approx(0, abs=1e-12) and one_cycle(1.5) == pytest.approx(0, abs=1e-12)
+    rates = [one_cycle(step / 200) for step in range(201)]
+    top = rates.index(max(rates))
+    assert rates[: top + 1] == sorted(rates[: top + 1]) and rates[top:] == sorted(rates[top:], reverse=True)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "one_cycle"])
+def test_schedule_over_a_run(build, schedule):
+    module = build(schedule=schedule, learning_rate=0.01, steps=20)
+    optimizers = module.configure_optimizers()
+    optimizer, scheduler = optimizers["optimizer"], optimizers["lr_scheduler"]["scheduler"]
+    assert optimizers["lr_scheduler"]["interval"] == "step" and isinstance(optimizer, torch.optim.Adam)
+    rates = []
+    for _ in range(20):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    if schedule == "constant":
+        assert rates == [0.01] * 20
+    else:
+        assert rates == pytest.approx([0.01 * one_cycle(step / 20) for step in range(20)])
+        assert rates[3] == max(rates) and math.isclose(max(rates), 0.01)
+
+
+def test_only_the_network_is_trained_and_saved(build):
+    module = build()
+    trained = {id(value) for group in module.configure_optimizers()["optimizer"].param_groups for value in group["params"]}
+    assert trained == {id(value) for value in module.network.parameters()}
+    module.train()
+    assert not module.loss.vgg.training
+    checkpoint = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(checkpoint)
+    assert checkpoint["state_dict"].keys() == {f"network.{name}" for name in module.network.state_dict()}
+    module.on_load_checkpoint(checkpoint)
+    module.load_state_dict(checkpoint["state_dict"], strict=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": 0}, "learning_rate=0"),
+        ({"learning_rate": -1e-3}, "learning_rate=-0.001"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan"),
+        ({"learning_rate": "1e-3"}, "learning_rate='1e-3'"),
+        ({"range_weight": -1.0}, "range_weight=-1.0"),
+        ({"schedule": "linear"}, "schedule='linear'"),
+    ],
+)
+def test_what_is_refused(build, options, message):
+    with pytest.raises(InputError, match=message):
+        build(**options)
+
+
+# Speed: channels_last and compile compute the same in another order (1e-3 of the loss after four steps of Adam);
+# bfloat16 keeps 8 bits of a number, hence 5e-2.
+
+
+def test_channels_last_changes_nothing(build):
+    plain, fast = build(), build()
+    names = list(fast.state_dict())
+    speed_up(fast, {"accelerator": "cpu", "channels_last": True, "compile": False})
+    assert fast.network.residual[0].body[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert descend(fast) == pytest.approx(descend(plain), rel=1e-3)
+    assert list(fast.state_dict()) == names
+
+
+def test_bfloat16_agrees(build):
+    plain, fast = build(), build()
+    assert descend(fast, bfloat16=True) == pytest.approx(descend(plain), rel=5e-2)
+    assert all(value.dtype == torch.float32 for value in fast.state_dict().values())
+
+
+def test_compiling_changes_nothing(build, monkeypatch):
+    """With torch's capture and differentiation of the graphs; their translation to C++ takes minutes and is torch's."""
+    captured = []
+
+    def backend(graph, inputs):
+        captured.append(graph)
+        return aot_eager(graph, inputs)
+
+    aot_eager = torch._dynamo.lookup_backend("aot_eager")
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
+    monkeypatch.setattr(run, "missing_compiler", lambda on_gpu: None)
+    plain, fast = build(), build()
+    names = list(fast.state_dict())
+    speed_up(fast, {"accelerator": "cpu", "channels_last": False, "compile": True})
+    assert descend(fast, 3) == pytest.approx(descend(plain, 3), rel=1e-3)
+    assert list(fast.state_dict()) == names
+    graphs = len(captured)
+    assert graphs >= 3  # the network, the loss network on stylized and on content pictures
+    descend(fast, 3)
+    assert len(captured) == graphs  # nothing is compiled anew at later steps, wherever the grain lies
+
+
+def test_without_a_compiler_the_training_goes_on(build, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    module = build()
+    with pytest.warns(UserWarning, match=r"trainer.compile needs a C\+\+ compiler .*not found.* uncompiled"):
+        speed_up(module, {"accelerator": "cpu", "channels_last": False, "compile": True})
+    assert len(descend(module, 1)) == 1
