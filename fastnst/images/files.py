@@ -22,6 +22,8 @@ from fastnst.errors import InputError
 MAX_PIXELS = 178_956_970
 """Largest picture that is opened: Pillow's own limit against decompression bombs (about 13,400 x 13,400)."""
 
+_STRIP = 512  # rows that are converted at once, so that a large picture is not held twice
+
 # Formats that Pillow lists but cannot decode by itself (they need a plug-in, Windows or Ghostscript), or that are no
 # pictures. EPS and PS would moreover be handed to an outside program.
 _NOT_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
@@ -80,6 +82,20 @@ def read_image_with_alpha(
     return to_tensor(rgb), _array_to_tensor(np.array(alpha)[None])
 
 
+def read_exif(path: str | os.PathLike) -> bytes | None:
+    """Camera, lens, date, place and the like of a picture file, for its copy: without the turn, which is settled, the
+    thumbnail and sizes, which show another picture. None where there are none or they are damaged."""
+    with suppress(Exception), Image.open(path) as picture:
+        exif = picture.getexif()
+        for tag in (0x0112, 0x0100, 0x0101, 0x8773, 0x0102, 0x0103, 0x0106, 0x0111, 0x0115, 0x0116, 0x0117, 0x011C):
+            exif.pop(tag, None)  # orientation, size, colour profile, and how a TIFF's own pixels are stored
+        fields = exif.get_ifd(0x8769)
+        for tag in (0xA002, 0xA003, 0x927C):  # size; the maker's note, whose pointers do not survive a copy
+            fields.pop(tag, None)
+        return exif.tobytes() if len(exif) else None
+    return None
+
+
 def to_tensor(picture: Image.Image) -> torch.Tensor:
     """Turn a Pillow picture into ``(3, H, W)`` float32 in [0, 1]; modes other than RGB are converted first."""
     if picture.mode != "RGB":
@@ -106,6 +122,7 @@ def save_image(
     alpha: torch.Tensor | None = None,
     quality: int = 95,
     overwrite: bool = False,
+    exif: bytes | None = None,
 ) -> None:
     """Write ``(3, H, W)`` in [0, 1] to a file whose format follows from the extension.
 
@@ -117,6 +134,7 @@ def save_image(
         alpha: ``(1, H, W)`` in [0, 1]; kept where the format can, laid on white in JPEG and BMP.
         quality: 1 to 100, for JPEG, WebP and AVIF; colour is stored at full resolution in JPEG.
         overwrite: replace a file that is there already.
+        exif: from :func:`read_exif`, kept where the format can.
 
     Raises:
         InputError: unknown extension, the file exists, the folder cannot be written to, the disk is full, or the
@@ -149,6 +167,8 @@ def save_image(
     options: dict[str, object] = {} if file_format in ("PNG", "BMP", "TIFF") else {"quality": quality}
     if file_format == "JPEG":
         options["subsampling"] = 0  # strokes of pure colour smear at half colour resolution
+    if exif and file_format != "BMP":
+        options["exif"] = exif
 
     beside = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
@@ -224,7 +244,8 @@ def _decode(path: str | os.PathLike, max_pixels: int, draft_size: int | None) ->
             width, height = picture.size
             if width * height > max_pixels:
                 raise InputError(
-                    f"{path} has {width} x {height} pixels; the limit is {max_pixels:,} pixels: make it smaller first"
+                    f"{path} has {width} x {height} pixels; the limit is {max_pixels:,} pixels: make it smaller first "
+                    "or raise --max-pixels"
                 )
             if draft_size is not None:
                 picture.draft(None, (draft_size, draft_size))  # type: ignore[arg-type]  # None: keep the mode
@@ -236,7 +257,8 @@ def _decode(path: str | os.PathLike, max_pixels: int, draft_size: int | None) ->
         raise InputError(f"{path} is not a picture that Pillow can read; convert it to PNG or JPEG") from None
     except Image.DecompressionBombError as error:
         raise InputError(
-            f"{path} is larger than Pillow's limit against decompression bombs, {MAX_PIXELS:,} pixels: make it smaller"
+            f"{path} is larger than Pillow's limit against decompression bombs, {MAX_PIXELS:,} pixels: make it "
+            "smaller or raise --max-pixels"
         ) from error
     except MemoryError as error:
         raise InputError(f"{path} does not fit into memory; make it smaller first") from error
@@ -313,11 +335,14 @@ def _array_to_tensor(array: np.ndarray) -> torch.Tensor:
 
 
 def _to_bytes(image: torch.Tensor) -> torch.Tensor:
-    """Clamp and round half up (not half to even, as ``round`` would) to uint8 on the CPU."""
-    image = image.detach().to("cpu", torch.float32)
-    if image.isnan().any():
-        raise InputError("the picture holds NaN; the network that made it has diverged or its weights are damaged")
-    return image.clamp(0, 1).mul(255).add_(0.5).floor_().to(torch.uint8)
+    """Clamp and round half up (not half to even, as ``round`` would) to uint8 on the CPU, without a second copy."""
+    result = torch.empty(image.shape, dtype=torch.uint8)
+    for rows in range(0, image.shape[-2], _STRIP):
+        part = image[..., rows : rows + _STRIP, :].detach().to("cpu", torch.float32)
+        if part.isnan().any():
+            raise InputError("the picture holds NaN; the network that made it has diverged or its weights are damaged")
+        result[..., rows : rows + _STRIP, :] = part.clamp(0, 1).mul_(255).add_(0.5).floor_().to(torch.uint8)
+    return result
 
 
 def _reason(error: Exception) -> str:
