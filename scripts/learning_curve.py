@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
@@ -47,7 +48,8 @@ def main() -> None:
     root = None if options.photos is None else str(options.photos)
     data = PhotoDataModule(source, root, image_size=256, batch_size=4, steps=1_000_000)
     data.setup()
-    contents = [image for batch in data.val_dataloader() for image in batch["images"]]
+    batches: Any = data.val_dataloader()
+    contents = [image for batch in batches for image in batch["images"]]
     style = read_style(picture_path(options.style), 512)
     vgg = VGG(list(JOHNSON2016_STYLE_LAYERS), load_vgg_weights())
     loss = PerceptualLoss(
@@ -67,7 +69,11 @@ def main() -> None:
     reached = min(peer, key=lambda point: point.objective)
     when = first_reaching(ours, reached.objective)
     best = f"the peer's best, {reached.objective:.3g} after {reached.seconds:.0f} s"
-    print(f"\n{best}, is ours after {when:.0f} s: {reached.seconds / when:.1f} times sooner." if when else f"\nNot reached: {best}.")
+    print(
+        f"\n{best}, is ours after {when:.0f} s: {reached.seconds / when:.1f} times sooner."
+        if when
+        else f"\nNot reached: {best}."
+    )
     if options.json is not None:
         result = {"held_out": len(contents), "command": command[2:], "fastnst": ours, "pytorch/examples": peer}
         options.json.write_text(json.dumps(result, indent=1), encoding="utf-8")

@@ -24,7 +24,9 @@ class ArgumentParser(argparse.ArgumentParser):
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="a model file, or the name of one in checkpoints/")
-    parser.add_argument("--input", type=Path, help="picture or folder; `samples`: all sample photographs (default: one)")
+    parser.add_argument(
+        "--input", type=Path, help="picture or folder; `samples`: all sample photographs (default: one)"
+    )
     parser.add_argument("--output", type=Path, help="file or folder (default: stylized/, or a file in it)")
     parser.add_argument("--compare", action="store_true", help="write before and after side by side")
     parser.add_argument("--sheet", type=Path, help="also lay all befores and afters out in one picture")
@@ -80,7 +82,9 @@ def main(arguments: list[str] | None = None) -> int:
     outputs = [output for _, output in work] + ([] if options.sheet is None else [options.sheet])
     taken = [output for output in outputs if output.exists()]
     if taken and not options.overwrite:
-        raise InputError(f"{taken[0]} exists ({len(taken)} in all): add --overwrite to replace, or give another --output.")
+        raise InputError(
+            f"{taken[0]} exists ({len(taken)} in all): add --overwrite to replace, or give another --output."
+        )
 
     import torch
 
@@ -109,7 +113,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"[{number}/{len(work)}] {picture} FAILED: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
     if shown:
         names, before, after = zip(*shown, strict=True)
-        save_image(labelled_grid([before, after], names, ["before", "after"]), options.sheet, overwrite=options.overwrite)
+        save_image(
+            labelled_grid([before, after], names, ["before", "after"]), options.sheet, overwrite=options.overwrite
+        )
         print(f"Before and after: {options.sheet}")
     if failed:
         print(f"{len(failed)} of {len(work)} failed, the others are done.", file=sys.stderr)

@@ -115,7 +115,7 @@ def train(config: DictConfig) -> None:
     from fastnst.training.run import build_trainer, check_publishable, finish, read_style, speed_up
 
     keep_quiet()
-    first_process = rank_zero_only.rank == 0
+    first_process = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # Lightning's own place for it
     if first_process:
         os.environ[RUN_FOLDER] = settings["output_dir"]
     settings["output_dir"] = os.environ.get(RUN_FOLDER, settings["output_dir"])

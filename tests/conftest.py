@@ -1,4 +1,4 @@
-"""Small photographs, a style, and the command lines run inside this process (a new one costs six seconds of imports)."""
+"""Small photographs, a style, and the command lines run inside this process (a new one costs seconds of imports)."""
 
 import os
 

@@ -72,7 +72,7 @@ def test_code_in_a_file_never_runs(tmp_path, saved):
 
     content = torch.load(saved, weights_only=True)
     torch.save({**content, "card": Malice()}, tmp_path / "bad.ckpt")
-    with pytest.raises(InputError, match="bad.ckpt is damaged or not a model file"):
+    with pytest.raises(InputError, match=r"bad\.ckpt is damaged or not a model file"):
         load_model(tmp_path / "bad.ckpt")
     (tmp_path / "bad.pkl").write_bytes(pickle.dumps(Malice()))
     with pytest.raises(InputError):
@@ -138,7 +138,7 @@ def test_a_file_is_written_whole_or_not_at_all(network, tmp_path, monkeypatch):
         raise RuntimeError("PytorchStreamWriter failed writing file: no space left on device\nmore")
 
     monkeypatch.setattr(checkpoints.torch, "save", full)
-    with pytest.raises(InputError, match="model.ckpt cannot be written .*no space left"):
+    with pytest.raises(InputError, match=r"model\.ckpt cannot be written .*no space left"):
         save_model(path, network, CARD)
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["model.ckpt"]

@@ -170,7 +170,7 @@ def test_train_gpu(train, composed, tmp_path):
         assert train("trainer=gpu", "output_dir=run").code == 0
     else:
         refused = train("trainer=gpu", "output_dir=run").error()
-        assert "torch finds no GPU here; use trainer=auto or trainer=cpu" in refused
+        assert "torch finds no GPU; use trainer=auto or trainer=cpu" in refused
 
 
 def test_train_ddp(start, tmp_path):
@@ -201,5 +201,3 @@ def test_experiments_keep_what_is_given_beside_them(train, tmp_path):
 def test_help_lists_the_choices(train):
     answer = train("--help")
     assert answer.code == 0 and "style: candy, custom, ink, mosaic" in answer.out
-
-

@@ -22,7 +22,7 @@ ALLOWED = {
     "training": {"errors", "images", "networks", "features", "losses", "data", "checkpoints"},
     "optimization": {"errors", "images", "features", "losses"},
 }
-"""For each room, the rooms it may import from besides itself; `export`, `benchmark`, `demo` may everything but training."""
+"""The rooms that each may import from besides itself; `export`, `benchmark`, `demo` may everything but training."""
 DOORS = ("export", "benchmark", "demo")
 
 LIGHTNING = ("pytorch_lightning", "lightning", "lightning_fabric")

@@ -21,7 +21,7 @@ AVERAGE_POOLING_GAIN = 2.0
 
 
 def layer_names(architecture: str) -> list[str]:
-    """All layers that can be asked for, in order: ``conv1_1``, ``relu1_1``, ..., ``relu5_3`` (``relu5_4`` for VGG19)."""
+    """All layers that can be asked for, in order: ``conv1_1``, ``relu1_1``, ..., ``relu5_3`` (VGG19: ``relu5_4``)."""
     return [
         f"{kind}{block}_{index}"
         for block, count in enumerate(CONVOLUTIONS_PER_BLOCK[architecture], start=1)
@@ -67,8 +67,8 @@ class VGG(nn.Module):
         unknown = [layer for layer in layers if layer not in names]
         if unknown or not layers:
             raise InputError(
-                f"{architecture} has no layer {', '.join(map(repr, unknown)) or '(none was named)'}: expected names like "
-                f"relu2_2 or conv4_2; its layers are {', '.join(name for name in names if name.startswith('relu'))}, "
+                f"{architecture} has no layer {', '.join(map(repr, unknown)) or '(none was named)'}: expected names "
+                f"like relu2_2 or conv4_2; its layers are {', '.join(name for name in names if name[0] == 'r')}, "
                 "and conv... likewise."
             )
         if pooling not in ("max", "average"):

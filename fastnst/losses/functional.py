@@ -21,7 +21,7 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
-    """Squared distance of features (N, C, H, W), divided by C*H*W, mean over pictures (Johnson et al. 2016, equation 2)."""
+    """Squared distance of features (N, C, H, W), over C*H*W, mean over pictures (Johnson et al. 2016, equation 2)."""
     return (features.float() - target.float()).square().mean()
 
 

@@ -80,9 +80,7 @@ class PerceptualLoss(nn.Module):
         self.content_layers = {layer: float(weight) for layer, weight in content_layers.items() if weight > 0}
         self.style_layers = {layer: float(weight) for layer, weight in style_layers.items() if weight > 0}
         self.weights = {name: float(weight) for name, weight in weights.items()}
-        if not any(
-            (content_weight and self.content_layers, style_weight and self.style_layers, tv_weight)
-        ):
+        if not any((content_weight and self.content_layers, style_weight and self.style_layers, tv_weight)):
             raise InputError("all loss weights are zero: give at least one of content, style and tv a weight above 0.")
         self.normalized = normalized
         self.tv_form = tv_form

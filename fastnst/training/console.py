@@ -1,4 +1,4 @@
-"""What a training says on the console: one bar with the time left, our own warnings, and nothing of Lightning's chatter."""
+"""What a training says on the console: one bar with the time left, our warnings, nothing of Lightning's chatter."""
 
 from __future__ import annotations
 

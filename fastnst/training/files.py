@@ -57,7 +57,7 @@ class RunFiles(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step, now = trainer.global_step, time.monotonic()
-        if step % trainer.log_every_n_steps == 0:
+        if step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]  # set by a connector
             steps, seconds = step - self._photos_at[0], now - self._photos_at[1]
             photographs = steps * len(batch["images"]) * trainer.world_size
             pl_module.log("photographs_per_second", photographs / max(seconds, 1e-9), rank_zero_only=True)
@@ -69,7 +69,7 @@ class RunFiles(pl.Callback):
         self.write(trainer, pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, InputError):  # what can be mended is gone on from; a defect's state is not to be trusted
+        if isinstance(exception, InputError):  # else it is a defect, whose state is not to be trusted
             self.write(trainer, pl_module)
 
     def write(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -136,6 +136,6 @@ def check_resumable(path: Path, style: str, network: nn.Module) -> None:
         reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} is not a last.ckpt that scripts/train.py wrote, or damaged ({reason}).") from None
     if state["style"] != style:
-        raise InputError(f"{path} was trained on style {state['style']!r}, not {style!r}: start anew without ckpt_path.")
+        raise InputError(f"{path} was trained on style {state['style']!r}, not {style!r}: leave ckpt_path out.")
     if shapes != {name: value.shape for name, value in network.state_dict().items()}:
-        raise InputError(f"{path} holds another network than the one configured: give the same network=... or start anew.")
+        raise InputError(f"{path} holds another network than the one configured: give the same or leave ckpt_path out.")

@@ -17,7 +17,7 @@ def open_run_folder(folder: Path, resuming: bool) -> None:
     """
     if not resuming and any((folder / name).exists() for name in (LAST, MODEL)):
         raise InputError(
-            f"output_dir={folder} already holds a training: add ckpt_path=last to go on with it, or give another folder."
+            f"output_dir={folder} already holds a training: add ckpt_path=last to go on, or give another folder."
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,9 @@ class NonFiniteGuard(pl.Callback):
         self.in_a_row += 1
         optimizer.zero_grad(set_to_none=True)
         broken = "a gradient (the losses are finite)" if objective is None else self._broken_term(objective)
-        rank_zero_warn(f"step {trainer.global_step}: {broken} is not finite; the step is skipped ({self.skipped} so far).")
+        rank_zero_warn(
+            f"step {trainer.global_step}: {broken} is not finite; the step is skipped ({self.skipped} so far)."
+        )
         if self.in_a_row >= self.patience:
             raise InputError(
                 f"{self.in_a_row} steps in a row were not finite, first broken: {broken}. The weights are still those "
@@ -87,13 +89,13 @@ class OutputWatch(pl.Callback):
         saturated = ((stylized < 0) | (stylized > 1)).float().mean().item()
         if deviation < self.least_deviation:
             self._warn(
-                "constant", f"step {step}: a stylized picture is nearly one colour (deviation {deviation:.3f}). Early on "
-                "this passes; if it stays, raise loss.content_weight or lower learning_rate."
+                "constant", f"step {step}: a stylized picture is nearly one colour (deviation {deviation:.3f}). Early "
+                "on this passes; if it stays, raise loss.content_weight or lower learning_rate."
             )  # fmt: skip
         if saturated > self.most_saturated:
             self._warn(
-                "saturated", f"step {step}: {saturated:.0%} of the values are outside the range that can be shown. Raise "
-                "range_weight or lower learning_rate."
+                "saturated", f"step {step}: {saturated:.0%} of the values are outside the range that can be shown. "
+                "Raise range_weight or lower learning_rate."
             )  # fmt: skip
 
     def _warn(self, kind: str, message: str) -> None:

@@ -107,7 +107,9 @@ def our_curve(command: Sequence[str], loss: PerceptualLoss, contents: Sequence[T
         finally:
             process.kill()
         if process.returncode != 0 or not snapshots:
-            raise InputError(f"{' '.join(command)} ended with code {process.returncode} and {len(snapshots)} model files.")
+            raise InputError(
+                f"{' '.join(command)} ended with code {process.returncode} and {len(snapshots)} model files."
+            )
         points: dict[int, Point] = {}
         for snapshot in snapshots:
             network, card, _ = load_model(snapshot)

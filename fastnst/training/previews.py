@@ -22,7 +22,7 @@ def fixed_pictures(photos: Sequence[Path], size: int) -> dict[str, Tensor]:
     """What every preview shows: some photographs, and three sheets on which blotches show first.
 
     Returns:
-        ``{name: (3, size, size)}``: the photographs cut to squares, a grey sheet, a white sheet, a ramp from black to white.
+        ``{name: (3, size, size)}``: the photographs cut to squares; grey, white, a ramp from black to white.
     """
     pictures = {}
     for path in photos:

@@ -40,7 +40,7 @@ def read_style(path: str | os.PathLike, size: int) -> Tensor:
     picture = read_image(path)
     height, width = picture.shape[-2:]
     if min(height, width) < SMALLEST_STYLE:
-        raise InputError(f"the style picture {path} is {width}x{height}: expected at least {SMALLEST_STYLE} pixels a side.")
+        raise InputError(f"the style picture {path} is {width}x{height}: expected at least {SMALLEST_STYLE} a side.")
     return resize_short_side(picture, size)
 
 
@@ -108,14 +108,14 @@ def build_trainer(
     require_whole("validate_every", validate_every, 1)
     accelerator = options["accelerator"]
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available() and not torch.backends.mps.is_available():
-        raise InputError(f"trainer.accelerator={accelerator}: torch finds no GPU here; use trainer=auto or trainer=cpu.")
+        raise InputError(f"trainer.accelerator={accelerator}: torch finds no GPU; use trainer=auto or trainer=cpu.")
     try:
         return pl.Trainer(
             accelerator=accelerator,
             devices=options["devices"],
             num_nodes=options["num_nodes"],
             strategy=options["strategy"],
-            precision=choose_precision(options["precision"], accelerator),
+            precision=choose_precision(options["precision"], accelerator),  # type: ignore[arg-type]  # checked there
             max_steps=options["max_steps"],
             log_every_n_steps=options["log_every"],
             val_check_interval=min(validate_every, options["max_steps"]),
@@ -144,7 +144,7 @@ def finish(
         trainer.validate(module, datamodule=data, verbose=False)
     if not trainer.is_global_zero:
         return
-    callbacks = {type(callback): callback for callback in trainer.callbacks}
+    callbacks = {type(callback): callback for callback in trainer.callbacks}  # type: ignore[attr-defined]
     files, guard = callbacks[RunFiles], callbacks[NonFiniteGuard]
     files.write_model(trainer, module)
     model = folder / MODEL

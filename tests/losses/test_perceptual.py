@@ -78,7 +78,7 @@ def test_the_style_picture_itself_has_no_style_loss_and_the_content_no_content_l
 
 
 def test_one_weight_serves_every_loss_network_and_picture():
-    """What `normalized` promises: scaling all features (another network, another picture) leaves the terms as they are."""
+    """What `normalized` promises: scaling all features (another network, another picture) changes no term."""
     weights = load_vgg_weights()
     scaled = {name: value.clone() for name, value in weights.state.items()}
     scaled["features.2.weight"] *= 1000
@@ -162,5 +162,5 @@ def test_what_is_refused(vgg, pictures, options, message):
 
 
 def test_a_style_picture_too_small_for_the_deepest_layer(vgg):
-    with pytest.raises(InputError, match="1x1: .*relu2_2 needs at least 2x2"):
+    with pytest.raises(InputError, match=r"1x1: .*relu2_2 needs at least 2x2"):
         build(vgg, torch.rand(1, 3, 1, 1))

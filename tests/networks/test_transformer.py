@@ -100,7 +100,9 @@ def test_gradients_reach_every_parameter_that_can_matter():
 
 def test_arguments_rebuild_the_network():
     torch.manual_seed(0)
-    network = build_network("transformer", {"width": 6, "residual_blocks": 2, "upsampling": "transposed", "grain": 0.02})
+    network = build_network(
+        "transformer", {"width": 6, "residual_blocks": 2, "upsampling": "transposed", "grain": 0.02}
+    )
     again = build_network(network.name, network.arguments)
     again.load_state_dict(network.state_dict())
     x = torch.rand(1, 3, 20, 20)

@@ -1,4 +1,4 @@
-"""Training as a user runs it: through scripts/train.py, a few steps at 32x32, with what it leaves and what it refuses."""
+"""Training as a user runs it: scripts/train.py for a few steps at 32x32, what it leaves and what it refuses."""
 
 import os
 import signal
@@ -76,9 +76,7 @@ def test_model_card(trained, photos):
     assert card["torch"] == torch.__version__ and card["fastnst"]
     assert "commit" in card and card["command"].startswith("python scripts/train.py data=folder")
     assert max(model.thumbnail.shape) == 96
-    assert same(
-        {f"network.{name}": value for name, value in model.network.state_dict().items()}, weights(trained)
-    )
+    assert same({f"network.{name}": value for name, value in model.network.state_dict().items()}, weights(trained))
 
 
 def test_resolved_configuration(trained):

@@ -1,5 +1,6 @@
 """What goes wrong in a training is noticed, named and counted."""
 
+import itertools
 import warnings
 
 import pytest
@@ -42,9 +43,11 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(train, tmp_path, break
     break_content(2, 2)
     answer = train("trainer.max_steps=4", "validate_every=4", "output_dir=run")
     assert answer.code == 0
-    assert answer.err == "warning: step 1: the loss term content/relu2_2 is not finite; the step is skipped (1 so far).\n"
+    assert (
+        answer.err == "warning: step 1: the loss term content/relu2_2 is not finite; the step is skipped (1 so far).\n"
+    )
     assert "Steps skipped because a loss was not finite: 1." in answer.out
-    changed = [any(not torch.equal(a[name], b[name]) for name in a) for a, b in zip(history, history[1:], strict=False)]
+    changed = [any(not torch.equal(a[name], b[name]) for name in a) for a, b in itertools.pairwise(history)]
     assert changed == [False, True, True]
     assert all(value.isfinite().all() for value in history[-1].values())
 
@@ -69,7 +72,10 @@ def test_repeated_ones_stop_the_run_with_the_term_and_what_to_change(train, tmp_
 @pytest.mark.parametrize(
     ("pictures", "warning"),
     [
-        (torch.full((2, 3, 16, 16), 0.5), "step 7: a stylized picture is nearly one colour .*raise loss.content_weight"),
+        (
+            torch.full((2, 3, 16, 16), 0.5),
+            "step 7: a stylized picture is nearly one colour .*raise loss.content_weight",
+        ),
         (torch.linspace(-0.5, 1.5, 3 * 256).reshape(1, 3, 16, 16), "50% of the values are outside .*range_weight"),
     ],
     ids=["constant", "saturated"],

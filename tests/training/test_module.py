@@ -113,7 +113,9 @@ def test_schedule_over_a_run(build, schedule):
 
 def test_only_the_network_is_trained_and_saved(build):
     module = build()
-    trained = {id(value) for group in module.configure_optimizers()["optimizer"].param_groups for value in group["params"]}
+    trained = {
+        id(value) for group in module.configure_optimizers()["optimizer"].param_groups for value in group["params"]
+    }
     assert trained == {id(value) for value in module.network.parameters()}
     module.train()
     assert not module.loss.vgg.training

@@ -25,7 +25,7 @@ def test_read_style(tmp_path):
 @pytest.mark.parametrize("size", [31, 0, -1, 2.5, "64", True, None])
 def test_style_sizes_that_are_refused(tmp_path, size):
     Image.new("RGB", (80, 40)).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match="style.size=.*expected a whole number, 32 or more"):
+    with pytest.raises(InputError, match=r"style\.size=.*expected a whole number, 32 or more"):
         read_style(tmp_path / "a.png", size)
 
 
@@ -50,7 +50,7 @@ def test_trainer(tmp_path):
 def test_no_gpu(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(InputError, match="torch finds no GPU here; use trainer=auto or trainer=cpu"):
+    with pytest.raises(InputError, match="torch finds no GPU; use trainer=auto or trainer=cpu"):
         build_trainer(OPTIONS | {"accelerator": "gpu"}, tmp_path, [], 1)
 
 
@@ -78,7 +78,7 @@ def test_find_checkpoint(tmp_path):
     (tmp_path / "a" / "last.ckpt").touch()
     assert find_checkpoint("last", tmp_path / "new", folder_given=False) == tmp_path / "a" / "last.ckpt"
     assert find_checkpoint("last", tmp_path / "a", folder_given=True) == tmp_path / "a" / "last.ckpt"
-    with pytest.raises(InputError, match="no last.ckpt in"):
+    with pytest.raises(InputError, match=r"no last\.ckpt in"):
         find_checkpoint("last", tmp_path / "b", folder_given=True)
     assert find_checkpoint(str(tmp_path / "a" / "last.ckpt"), tmp_path / "b", True).parent.name == "a"
 
@@ -88,7 +88,7 @@ def test_publish_never_overwrites(tmp_path):
     model.write_bytes(b"first")
     assert publish(model, "mine", folder) == folder / "mine.ckpt"
     model.write_bytes(b"second")
-    with pytest.raises(InputError, match="mine.ckpt exists and is not replaced.*model itself is saved as"):
+    with pytest.raises(InputError, match=r"mine\.ckpt exists and is not replaced.*model itself is saved as"):
         publish(model, "mine", folder)
     assert (folder / "mine.ckpt").read_bytes() == b"first"
     for name in ("", ".", "..", "a/b", "/abs", 7):
