@@ -49,7 +49,7 @@ def main() -> None:
     data = PhotoDataModule(source, root, image_size=256, batch_size=4, steps=1_000_000)
     data.setup()
     batches: Any = data.val_dataloader()
-    contents = [image for batch in batches for image in batch["images"]]
+    contents = [image for batch in batches for image in batch["images"]][:8]
     style = read_style(picture_path(options.style), 512)
     vgg = VGG(list(JOHNSON2016_STYLE_LAYERS), load_vgg_weights())
     loss = PerceptualLoss(
@@ -58,10 +58,10 @@ def main() -> None:
     )  # fmt: skip
     command = [
         sys.executable, str(Path(__file__).with_name("train.py")), f"style={options.style}", "style.size=512",
-        f"experiment={options.experiment}", f"data={source}", "save_every=25", *options.override,
+        f"experiment={options.experiment}", f"data={source}", "save_every=50", *options.override,
     ]  # fmt: skip
     ours = our_curve([*command, *([f"data.root={root}"] if root else [])], loss, contents)
-    peer = peer_curve(data, loss, contents, 60 * options.peer_minutes, every=2 * options.peer_minutes)
+    peer = peer_curve(data, loss, contents, 60 * options.peer_minutes, every=6 * options.peer_minutes)
     for name, points in (("fastnst", ours), ("pytorch/examples", peer)):
         print(f"\n{name}\n{'seconds':>9} {'steps':>6} {'objective':>10}")
         for point in points[:: max(1, len(points) // 20)]:
