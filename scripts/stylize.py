@@ -173,6 +173,8 @@ def stylize_all(work: list[tuple[Path, Path]], options: argparse.Namespace, mode
     from fastnst.stylization import Controls, Stylizer
     from fastnst.stylization.stills import read_mask
 
+    if not 1 <= options.quality <= 100:
+        raise InputError(f"--quality {options.quality}: quality {options.quality} is outside 1 to 100; 95 is good.")
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit answers, in one line
     if options.max_pixels > MAX_PIXELS:
         Image.MAX_IMAGE_PIXELS = options.max_pixels

@@ -118,7 +118,7 @@ class VideoReader:
                 time = packet.pts * packet.time_base - zero
                 if finished and self.end is not None and time > self.end + 2:
                     break
-                if time >= self.start and (self.end is None or time < self.end):
+                if (cut == 0 or time >= cut) and (self.end is None or time < self.end):  # sound begins before 0
                     offset = round(cut / packet.time_base)
                     packet.pts, packet.dts = packet.pts - offset, packet.dts - offset
                     yield packet
