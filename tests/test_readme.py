@@ -1,0 +1,90 @@
+"""Every command in the README, run: as it stands where that is quick, else with fewer steps on smaller pictures."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import PROJECT, Answer, run_script, start_script
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.S)
+FENCED = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
+INLINE = re.findall(r"`((?:python scripts/|make |tensorboard )[^`]*)`", README)
+COMMANDS = sorted({command for command in FENCED + INLINE if command})
+
+FEWER_STEPS = {
+    "data.image_size": 32, "data.batch_size": 2, "data.workers": 0, "style.size": 64, "preview_size": 32,
+    "network.arguments.width": 4, "network.arguments.residual_blocks": 1, "trainer.max_steps": 2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory, photos) -> Path:
+    """A folder with the files that the README's commands name."""
+    folder = tmp_path_factory.mktemp("desk")
+    pictures = sorted(photos.iterdir())
+    from PIL import Image
+
+    Image.open(pictures[0]).save(folder / "photo.jpg")
+    Image.open(pictures[1]).save(folder / "painting.jpg")
+    shutil.copytree(photos, folder / "holiday" / "beach")
+    shutil.copytree(photos, folder / "DIR")
+    return folder
+
+
+def test_every_command_is_found():
+    assert len(COMMANDS) >= 20, COMMANDS
+    assert {"make train", "make test"} <= set(COMMANDS)
+    scripts = {path.name for path in (PROJECT / "scripts").glob("*.py")}
+    assert set(re.findall(r"scripts/(\w+\.py)", README)) == scripts
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command(command, desk, tmp_path_factory):
+    cwd = tmp_path_factory.mktemp("call")
+    shutil.copytree(desk, cwd, dirs_exist_ok=True)
+    program, *arguments = shlex.split(command)
+    if program == "make":  # the real thing would install and train: here, that its recipe is whole
+        assert subprocess.run(["make", "-n", *arguments], cwd=PROJECT, capture_output=True).returncode == 0
+    elif program == "tensorboard":
+        assert run_script("train", *(f"{key}={value}" for key, value in FEWER_STEPS.items()), cwd=cwd).code == 0
+        tensorboard = [sys.executable, "-m", "tensorboard.main", "--inspect", *arguments]
+        inspected = subprocess.run(tensorboard, cwd=cwd, capture_output=True, text=True, check=True).stdout
+        assert "train/content" in inspected and "previews" in inspected
+    else:
+        assert program == "python", command
+        answer = run(Path(arguments[0]).stem, arguments[1:], cwd)
+        assert "Traceback" not in answer.err
+        expected = 0
+        if "trainer=gpu" in arguments and not torch.cuda.is_available():
+            expected = 2
+        if "download_coco.py" in arguments[0]:
+            expected = 1 if answer.code == 1 else 2  # nobody answers at that address
+        assert answer.code == expected, (answer.out, answer.err)
+
+
+def run(script: str, arguments: list[str], cwd: Path) -> Answer:
+    if script == "train":
+        given = {argument.split("=")[0] for argument in arguments}
+        arguments = [*arguments, *(f"{key}={value}" for key, value in FEWER_STEPS.items() if key not in given)]
+        if "trainer=ddp" in arguments:  # starts its second process from this one's command line
+            process = start_script(script, *arguments, cwd=cwd)
+            out, err = process.communicate(timeout=120)
+            return Answer(process.returncode, out, err)
+    more = {
+        "download_coco": ["--url", "http://127.0.0.1:9", "--yes"],
+        "paint_styles": ["--size", "64"],
+        "preview": ["size=32", "steps=2", "style.size=64"],
+        "optimize": ["size=32", "steps=2"],
+        "visualize_features": ["--size", "32", "--top", "2"],
+        "benchmark": ["--sizes", "32", "--iterations", "2", *(["--count", "1"] if "objective" in arguments else [])],
+        "learning_curve": [
+            "--peer-minutes", "0.01", *(f"--override={key}={value}" for key, value in FEWER_STEPS.items() if key != "style.size")
+        ],
+    }  # fmt: skip
+    return run_script(script, *arguments, *more.get(script, []), cwd=cwd)
