@@ -76,6 +76,7 @@ def run(script: str, arguments: list[str], cwd: Path) -> Answer:
             process = start_script(script, *arguments, cwd=cwd)
             out, err = process.communicate(timeout=120)
             return Answer(process.returncode, out, err)
+    small = FEWER_STEPS.keys() - {"style.size"}
     more = {
         "download_coco": ["--url", "http://127.0.0.1:9", "--yes"],
         "paint_styles": ["--size", "64"],
@@ -83,8 +84,6 @@ def run(script: str, arguments: list[str], cwd: Path) -> Answer:
         "optimize": ["size=32", "steps=2"],
         "visualize_features": ["--size", "32", "--top", "2"],
         "benchmark": ["--sizes", "32", "--iterations", "2", *(["--count", "1"] if "objective" in arguments else [])],
-        "learning_curve": [
-            "--peer-minutes", "0.01", *(f"--override={key}={value}" for key, value in FEWER_STEPS.items() if key != "style.size")
-        ],
+        "learning_curve": ["--peer-minutes", "0.01", *(f"--override={key}={FEWER_STEPS[key]}" for key in small)],
     }  # fmt: skip
     return run_script(script, *arguments, *more.get(script, []), cwd=cwd)
