@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import subprocess
@@ -10,11 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from fastnst import __version__
 from fastnst.errors import InputError
+from fastnst.foreign import from_foreign
 from fastnst.networks import TransformerNetwork, build_network
+from fastnst.networks.onnx_network import OnnxNetwork
 
 FORMAT = "fastnst-model"
 FORMAT_VERSION = 1
@@ -26,13 +30,13 @@ class Model(NamedTuple):
     """A model file's content.
 
     Attributes:
-        network: in evaluation mode, on the CPU, float32.
+        network: in evaluation mode, on the CPU, float32; for an .onnx file one that runs in ONNX Runtime.
         card: plain values: format version, network and its arguments, style, settings, data, steps, seconds, losses,
             versions, commit.
         thumbnail: the style picture, (3, H, W) in [0, 1], or None.
     """
 
-    network: TransformerNetwork
+    network: TransformerNetwork | OnnxNetwork
     card: dict[str, Any]
     thumbnail: Tensor | None
 
@@ -93,14 +97,23 @@ def save_whole(content: Any, path: str | os.PathLike) -> None:
 def load_model(path: str | os.PathLike) -> Model:
     """Read a model file; nothing in it is ever run (``torch.load(weights_only=True)``).
 
+    Besides our own files it reads what ``scripts/export.py`` writes as .onnx and .safetensors, and the state
+    dictionaries that :mod:`fastnst.foreign` recognises.
+
     Raises:
         InputError: no such file, not a model file, damaged, of a newer format, or weights of another network.
     """
-    content = _load(Path(path))
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no model file {path}.")
+    if path.suffix.lower() == ".onnx":
+        exported = OnnxNetwork(path)
+        return Model(exported, exported.card, None)
+    content = _load_safetensors(path) if path.suffix.lower() == ".safetensors" else _load(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         if isinstance(content, dict) and "pytorch-lightning_version" in content:
             raise InputError(f"{path} is a file to resume training from: stylize with the model.ckpt beside it.")
-        raise InputError(f"{path} is not a fastnst model file: expected a model.ckpt written by scripts/train.py.")
+        return Model(*from_foreign(content, path), None)
     version = content.get("version")
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise InputError(
@@ -146,10 +159,28 @@ def current_commit() -> str | None:
 
 
 def _load(path: Path) -> Any:
-    if not path.is_file():
-        raise InputError(f"there is no model file {path}.")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, AttributeError) as error:
         reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} is damaged or not a model file ({reason}): download or train it again.") from None
+
+
+def _load_safetensors(path: Path) -> dict[str, Any]:
+    """The same content as of a model.ckpt; of a file without our card its weights alone."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+            metadata = file.metadata() or {}
+        if metadata.get("format") != FORMAT:
+            return weights
+        thumbnail = weights.pop("thumbnail", None)
+        card = json.loads(metadata["card"])
+        weights = {name: value.float() for name, value in weights.items()}
+        return {
+            "format": FORMAT, "version": int(metadata["version"]), "card": card, "weights": weights,
+            "thumbnail": thumbnail,
+        }  # fmt: skip
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} is damaged or not a model file ({reason}): export it again.") from None

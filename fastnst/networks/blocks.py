@@ -52,7 +52,7 @@ class ConvBlock(nn.Sequential):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions and the identity, without a ReLU after the sum (Gross & Wilber 2016, as in Johnson et al.)."""
+    """Two 3x3 convolutions and the identity, without ReLU after the sum (Gross & Wilber 2016, as Johnson et al.)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -85,6 +85,4 @@ class TransposedBlock(nn.Sequential):
 
 def reflected_conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
     """A convolution that pads by reflection, so that the picture's border looks like its inside."""
-    return nn.Conv2d(
-        in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, padding_mode="reflect"
-    )
+    return nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, padding_mode="reflect")

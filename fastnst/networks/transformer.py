@@ -10,18 +10,33 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastnst.errors import InputError
-from fastnst.networks.blocks import ConvBlock, ResidualBlock, TransposedBlock, UpsampleBlock, reflected_conv
+from fastnst.networks.blocks import (
+    ConvBlock,
+    InstanceNorm,
+    ResidualBlock,
+    TransposedBlock,
+    UpsampleBlock,
+    reflected_conv,
+)
 from fastnst.networks.grain import Grain
 
 MINIMUM_SIZE = 16
 """Smallest height and width in pixels: the residual blocks then still see 4x4 features to reflect."""
 
 OUTPUT_RANGE = 150.0 / 255.0
-"""Half the output range in units of [0, 1]: 127.5 + 150 tanh(z) on 0..255 (jcjohnson/fast-neural-style, tanh_constant)."""
+"""Half the output range in units of [0, 1]: 127.5 + 150 tanh(z) on 0..255 (jcjohnson/fast-neural-style)."""
+
+OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": lambda z: 0.5 + OUTPUT_RANGE * torch.tanh(z),
+    "linear": lambda z: z,
+    "dark_tanh": lambda z: OUTPUT_RANGE * torch.tanh(z),
+}
+"""How the last convolution becomes RGB in [0, 1]: scaled tanh round grey as in the paper; as it is, as in most PyTorch
+implementations; or scaled tanh round black, as in rrmina/fast-neural-style-pytorch's TransformerNetworkTanh."""
 
 
 class TransformerNetwork(nn.Module):
-    """c9s1-32, d64, d128, five residual blocks, u64, u32, c9s1-3, scaled tanh (arXiv 1603.08155, supplementary table 1).
+    """c9s1-32, d64, d128, five residual blocks, u64, u32, c9s1-3, scaled tanh (arXiv 1603.08155, supplement, table 1).
 
     The convolutions keep their biases although instance normalisation cancels most of them, so that the parameter
     count (1,679,235) and the released state dictionaries of the field's PyTorch implementations correspond to ours.
@@ -30,8 +45,10 @@ class TransformerNetwork(nn.Module):
         width: channels after the first convolution; 32 is the paper's (twice and four times as many follow).
         residual_blocks: number of residual blocks.
         upsampling: ``"nearest"`` (nearest neighbour, then convolution) or ``"transposed"`` (the paper's).
-        grain: deviation of the fixed noise on the input, in units of [0, 1], see :class:`~fastnst.networks.grain.Grain`;
-            the paper's is 0.
+        grain: deviation of the fixed noise on the input, in units of [0, 1], see
+            :class:`~fastnst.networks.grain.Grain`; the paper's is 0.
+        output: ``"tanh"``, ``"linear"`` or ``"dark_tanh"``, see :data:`OUTPUTS`; the paper's is the first.
+        epsilon: added to the variances by instance normalisation.
 
     Raises:
         InputError: an argument has no meaning.
@@ -41,27 +58,41 @@ class TransformerNetwork(nn.Module):
     """Under which a model file's card lists this network."""
 
     def __init__(
-        self, width: int = 32, residual_blocks: int = 5, upsampling: str = "nearest", grain: float = 0.0
+        self,
+        width: int = 32,
+        residual_blocks: int = 5,
+        upsampling: str = "nearest",
+        grain: float = 0.0,
+        output: str = "tanh",
+        epsilon: float = 1e-5,
     ) -> None:
         super().__init__()
-        if width < 1 or residual_blocks < 0 or not 0 <= grain <= 1:
+        if width < 1 or residual_blocks < 0 or not 0 <= grain <= 1 or not 0 < epsilon < 1:
             raise InputError(
-                f"network width={width}, residual_blocks={residual_blocks}, grain={grain}: expected width >= 1, "
-                "residual_blocks >= 0, grain from 0 to 1."
+                f"network width={width}, residual_blocks={residual_blocks}, grain={grain}, epsilon={epsilon}: "
+                "expected width >= 1, residual_blocks >= 0, grain from 0 to 1, epsilon between 0 and 1."
             )
         if upsampling not in ("nearest", "transposed"):
             raise InputError(f"network upsampling={upsampling!r}: expected 'nearest' or 'transposed'.")
+        if output not in OUTPUTS:
+            raise InputError(f"network output={output!r}: expected one of {', '.join(OUTPUTS)}.")
         up = UpsampleBlock if upsampling == "nearest" else TransposedBlock
-        self.arguments = {
-            "width": width, "residual_blocks": residual_blocks, "upsampling": upsampling, "grain": grain
+        self.arguments: dict[str, Any] = {
+            "width": width, "residual_blocks": residual_blocks, "upsampling": upsampling, "grain": grain,
+            "output": output, "epsilon": epsilon,
         }  # fmt: skip
         self.grain = Grain(grain)
         self.encoder = nn.Sequential(
-            ConvBlock(3, width, 9), ConvBlock(width, 2 * width, 3, stride=2), ConvBlock(2 * width, 4 * width, 3, stride=2)
+            ConvBlock(3, width, 9),
+            ConvBlock(width, 2 * width, 3, stride=2),
+            ConvBlock(2 * width, 4 * width, 3, stride=2),
         )
         self.residual = nn.Sequential(*(ResidualBlock(4 * width) for _ in range(residual_blocks)))
         self.decoder = nn.Sequential(up(4 * width, 2 * width), up(2 * width, width))
         self.to_rgb = reflected_conv(width, 3, 9)
+        for norm in self.modules():
+            if isinstance(norm, InstanceNorm):
+                norm.eps = epsilon
 
     def forward(self, content: Tensor) -> Tensor:
         """Stylize pictures of any size from 16x16 up.
@@ -70,23 +101,24 @@ class TransformerNetwork(nn.Module):
             content: (N, 3, H, W), RGB in [0, 1].
 
         Returns:
-            (N, 3, H, W), RGB; in [-0.09, 1.09], to be clamped to [0, 1] before it is shown.
+            (N, 3, H, W), RGB; with the paper's tanh in [-0.09, 1.09]; to be clamped to [0, 1] before it is shown.
 
         Raises:
             ValueError: height or width is under 16.
         """
         return self.to_unit_range(self.preactivation(content))
 
-    @staticmethod
-    def to_unit_range(z: Tensor) -> Tensor:
-        """The scaled tanh: 0.5 + 150/255 tanh(z), any shape."""
-        return 0.5 + OUTPUT_RANGE * torch.tanh(z)
+    def to_unit_range(self, z: Tensor) -> Tensor:
+        """What the last convolution gives, as RGB; by default the scaled tanh 0.5 + 150/255 tanh(z). Any shape."""
+        return OUTPUTS[self.arguments["output"]](z)
 
     def preactivation(self, content: Tensor) -> Tensor:
-        """What goes into the tanh, (N, 3, H, W): training keeps it where the tanh still has a gradient."""
+        """What the last convolution gives, (N, 3, H, W): training keeps it where the tanh still has a gradient."""
         height, width = content.shape[-2:]
         if height < MINIMUM_SIZE or width < MINIMUM_SIZE:
-            raise ValueError(f"a picture of {width}x{height} is under {MINIMUM_SIZE}x{MINIMUM_SIZE}: enlarge or pad it.")
+            raise ValueError(
+                f"a picture of {width}x{height} is under {MINIMUM_SIZE}x{MINIMUM_SIZE}: enlarge or pad it."
+            )
         x = F.pad(2.0 * self.grain(content) - 1.0, (0, -width % 4, 0, -height % 4), mode="reflect")
         x = self.to_rgb(self.decoder(self.residual(self.encoder(x))))
         return x[..., :height, :width]
