@@ -1,0 +1,129 @@
+// What the visitor does; the network itself runs in worker.js.
+const at = (id) => document.getElementById(id);
+const [view, before, after, video] = ["view", "before", "after", "video"].map(at);
+const CAMERA_SIDE = 320; // pixels: a camera should follow, not be sharp
+
+const worker = new Worker("worker.js", { type: "module" });
+let latest = 0; // the picture that is asked for; results of earlier ones are dropped
+let waiting = null;
+let name = "picture";
+let bitmap = null;
+
+function say(text, isError = false) {
+  at("status").textContent = text;
+  at("status").classList.toggle("error", isError);
+}
+
+function stylize(image) {
+  return new Promise((resolve, reject) => {
+    waiting = { id: ++latest, resolve, reject };
+    worker.postMessage({ id: latest, image });
+  });
+}
+
+worker.onmessage = ({ data }) => {
+  if (data.kind === "ready") {
+    at("file").disabled = at("camera").disabled = false;
+    say("Ready.");
+  } else if (data.kind === "unusable") {
+    say(`The model cannot be loaded: ${data.text}. Open this page through a file server, in a recent browser.`, true);
+  } else if (waiting && data.id === waiting.id) {
+    const { resolve, reject } = waiting;
+    waiting = null;
+    data.kind === "done" ? resolve(data.image) : reject(new Error(data.text));
+  }
+};
+worker.onerror = () => say("The page's own files cannot be loaded: open it through a file server, in a recent browser.", true);
+
+function draw(source, width, height, side) {
+  const scale = side && Math.max(width, height) > side ? side / Math.max(width, height) : 1;
+  before.width = Math.max(1, Math.round(width * scale));
+  before.height = Math.max(1, Math.round(height * scale));
+  const context = before.getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
+  context.drawImage(source, 0, 0, before.width, before.height);
+  return context.getImageData(0, 0, before.width, before.height);
+}
+
+function show(image) {
+  after.width = image.width;
+  after.height = image.height;
+  after.getContext("2d").putImageData(image, 0, 0);
+  view.classList.remove("empty");
+  at("compare").hidden = at("download").disabled = false;
+}
+at("download").disabled = true;
+
+async function paint() {
+  const image = draw(bitmap, bitmap.width, bitmap.height, Number(at("side").value));
+  at("download").disabled = true;
+  say(`Painting ${image.width} x ${image.height} ...`);
+  const started = performance.now();
+  const request = latest + 1;
+  try {
+    show(await stylize(image));
+    say(`Done: ${image.width} x ${image.height} in ${((performance.now() - started) / 1000).toFixed(1)} s.`);
+  } catch (error) {
+    if (request === latest) say(`This picture is too large for this browser (${error.message}): choose a smaller side.`, true);
+  }
+}
+
+async function open(file) {
+  if (!file) return;
+  stopCamera();
+  try {
+    bitmap = await createImageBitmap(file);
+  } catch {
+    say(`${file.name} is not a picture that this browser can read, or it is damaged: choose another one.`, true);
+    return;
+  }
+  name = file.name.replace(/\.[^.]*$/, "");
+  await paint();
+}
+
+at("file").onchange = ({ target }) => { open(target.files[0]); target.value = ""; };
+at("side").onchange = () => { if (bitmap) paint(); };
+at("slider").oninput = ({ target }) => { after.style.clipPath = `inset(0 0 0 ${100 - target.value}%)`; };
+at("slider").value = 100;
+view.ondragover = (event) => { event.preventDefault(); view.classList.add("over"); };
+view.ondragleave = () => view.classList.remove("over");
+view.ondrop = (event) => { event.preventDefault(); view.classList.remove("over"); open(event.dataTransfer.files[0]); };
+
+at("download").onclick = () => after.toBlob((blob) => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = `${name}_stylized.png`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}, "image/png");
+
+function stopCamera() {
+  if (!video.srcObject) return;
+  for (const track of video.srcObject.getTracks()) track.stop();
+  video.srcObject = null;
+  at("camera").textContent = "Use the camera";
+}
+
+at("camera").onclick = async () => {
+  if (video.srcObject) { stopCamera(); say("The last picture of the camera stays."); return; }
+  try {
+    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: true });
+    await video.play();
+  } catch (error) {
+    say(`No camera: ${error.message || "it needs https or localhost"}.`, true);
+    return;
+  }
+  at("camera").textContent = "Stop the camera";
+  name = "camera";
+  bitmap = null;
+  while (video.srcObject) {
+    const started = performance.now();
+    try {
+      show(await stylize(draw(video, video.videoWidth, video.videoHeight, CAMERA_SIDE)));
+    } catch (error) {
+      say(`The camera's picture cannot be painted: ${error.message}`, true);
+      stopCamera();
+    }
+    if (video.srcObject) say(`${(1000 / (performance.now() - started)).toFixed(1)} pictures a second.`);
+  }
+};

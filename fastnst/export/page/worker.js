@@ -1,0 +1,29 @@
+// Runs the network beside the page, so that the page stays awake meanwhile.
+import * as ort from "./ort.wasm.min.mjs";
+
+ort.env.wasm.numThreads = 1; // threads need headers that a plain file server does not send
+const ready = ort.InferenceSession.create("model.onnx", { executionProviders: ["wasm"] });
+ready.then(() => postMessage({ kind: "ready" }), (error) => postMessage({ kind: "unusable", text: String(error.message || error) }));
+
+onmessage = async ({ data: { id, image } }) => {
+  try {
+    const { data, width, height } = image;
+    const pixels = width * height;
+    const planes = new Float32Array(3 * pixels);
+    for (let i = 0; i < pixels; i++) {
+      const visible = data[4 * i + 3] > 0; // colours that nothing shows are arbitrary: white, as on the command line
+      for (let c = 0; c < 3; c++) planes[c * pixels + i] = visible ? data[4 * i + c] / 255 : 1;
+    }
+    const session = await ready;
+    const picture = new ort.Tensor("float32", planes, [1, 3, height, width]);
+    const { stylized } = await session.run({ picture });
+    const painted = new Uint8ClampedArray(4 * pixels);
+    for (let i = 0; i < pixels; i++) {
+      for (let c = 0; c < 3; c++) painted[4 * i + c] = Math.floor(stylized.data[c * pixels + i] * 255 + 0.5);
+      painted[4 * i + 3] = data[4 * i + 3];
+    }
+    postMessage({ kind: "done", id, image: new ImageData(painted, width, height) }, [painted.buffer]);
+  } catch (error) {
+    postMessage({ kind: "failed", id, text: String(error.message || error) });
+  }
+};
