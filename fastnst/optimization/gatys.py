@@ -6,27 +6,16 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from fastnst.errors import InputError, require_whole
 from fastnst.losses import Objective, PerceptualLoss
+from fastnst.optimization.descent import Descent
 
 OPTIMIZERS = {"lbfgs": 1.0, "adam": 0.02}
 """Optimisers and their default learning rates: L-BFGS takes whole quasi-Newton steps; Adam's is in units of [0, 1]."""
 SCHEDULES = ("constant", "cosine", "linear")
 PIXEL_RANGES = ("clamp", "sigmoid")
-
-STARTING_OBJECTIVE = 1e3
-"""The objective is scaled to this at the start. L-BFGS in float32 depends on the scale although its mathematics does
-not: torch's first step is 1 / (sum of the gradient's absolute values) and steps whose curvature is below 1e-10 are
-forgotten, so that a very large objective never moves and a very small one never learns its curvature."""
-HISTORY = 100
-"""Steps that L-BFGS remembers (torch's and Lua Torch's default)."""
-RUNAWAY = 10.0
-"""An objective this many times its start is given up: back to the best picture, with half the learning rate."""
-LARGEST_LOGIT = 6.0
-"""Where the sigmoid parametrisation starts for black and white: sigmoid(6) = 0.9975; beyond, gradients vanish."""
 
 Callback = Callable[[int, Objective, Tensor], object]
 
@@ -93,7 +82,7 @@ def optimize_picture(
     require_whole("steps", steps, 1)
     require_whole("stall_window", stall_window, 1)
     check_pictures(loss, content, start)
-    run = _Run(loss, content, start, optimizer, learning_rate, pixel_range, line_search)
+    run = Descent(loss, content, start, optimizer, learning_rate, pixel_range, line_search)
     stopped = "steps"
     try:
         for iteration in range(steps + 1):
@@ -131,124 +120,6 @@ def check_pictures(loss: PerceptualLoss, content: Tensor, start: Tensor) -> None
             f"the picture is {width}x{height}: the loss network's {loss.vgg.layers[-1]} needs at least "
             f"{loss.vgg.minimum_size}x{loss.vgg.minimum_size} pixels; give a larger size."
         )
-
-
-class _Run:
-    """The state of one optimisation: what is optimised, the optimiser, the curve and the best picture."""
-
-    def __init__(
-        self,
-        loss: PerceptualLoss,
-        content: Tensor,
-        start: Tensor,
-        optimizer: str,
-        learning_rate: float,
-        pixel_range: str,
-        line_search: bool,
-    ) -> None:
-        self.loss = loss
-        self.targets = loss.content_features(content[None])
-        self.sigmoid = pixel_range == "sigmoid"
-        self.settings = (optimizer, line_search)
-        self.learning_rate = learning_rate
-        self.scale: float | None = None
-        self.curve: list[float] = []
-        self.best, self.best_total = start.detach().clamp(0, 1).clone(), math.inf
-        self._begin_at(self.best)
-
-    def _begin_at(self, picture: Tensor) -> None:
-        free = picture.logit().clamp(-LARGEST_LOGIT, LARGEST_LOGIT) if self.sigmoid else picture.clone()
-        self.free = free.requires_grad_()
-        self.optimizer: torch.optim.Optimizer
-        if self.settings[0] == "adam":
-            self.optimizer = torch.optim.Adam([self.free], lr=self.learning_rate)
-        else:
-            # max_iter=1: one iteration per call; the memory of past steps stays. The tolerances are ours (stalling).
-            self.optimizer = torch.optim.LBFGS(
-                [self.free],
-                lr=self.learning_rate,
-                max_iter=1,
-                max_eval=25,
-                tolerance_grad=0,
-                tolerance_change=0,
-                history_size=HISTORY,
-                line_search_fn="strong_wolfe" if self.settings[1] else None,
-            )
-
-    def picture(self) -> Tensor:
-        return torch.sigmoid(self.free) if self.sigmoid else self.free
-
-    def step(self, factor: float) -> None:
-        """Record the present picture and take one step from it, with ``factor`` times the learning rate."""
-        self.optimizer.param_groups[0]["lr"] = factor * self.learning_rate
-        first = True
-
-        def closure() -> Tensor:
-            nonlocal first
-            self.optimizer.zero_grad()
-            picture = self.picture()
-            objective = self.loss(picture[None], self.targets)
-            if first:  # a line search evaluates further pictures, which are its own affair
-                self._record(objective, picture)
-                first = False
-            assert self.scale is not None
-            total = self.scale * objective.total
-            total.backward()
-            self._hold_at_the_bounds()
-            return total.detach()
-
-        try:
-            self.optimizer.step(closure)  # type: ignore[arg-type]  # the loss as a tensor, which L-BFGS takes too
-        except _Runaway:
-            self.learning_rate /= 2
-            self._begin_at(self.best)
-            self.curve[-1] = self.best_total
-            return
-        if not self.sigmoid:
-            with torch.no_grad():
-                self.free.clamp_(0, 1)
-
-    @torch.no_grad()
-    def evaluate(self) -> None:
-        """Record the present picture without a step."""
-        picture = self.picture()
-        try:
-            self._record(self.loss(picture[None], self.targets), picture)
-        except _Runaway:
-            self.curve[-1] = self.best_total
-
-    @torch.no_grad()
-    def _hold_at_the_bounds(self) -> None:
-        """A clamped pixel that is pushed outwards has nowhere to go: its gradient would only mislead L-BFGS."""
-        if self.free.grad is None or self.sigmoid:
-            return
-        outwards = ((self.free <= 0) & (self.free.grad > 0)) | ((self.free >= 1) & (self.free.grad < 0))
-        self.free.grad.masked_fill_(outwards, 0.0)
-
-    def _record(self, objective: Objective, picture: Tensor) -> None:
-        total = objective.total.item()
-        if self.scale is None:
-            if not math.isfinite(total):
-                raise InputError("the objective of the starting picture is not finite: lower the loss weights.")
-            self.scale = STARTING_OBJECTIVE / total if total > 0 else 1.0
-        self.curve.append(total)
-        if not math.isfinite(total) or total > RUNAWAY * max(self.curve[0], self.best_total):
-            if self.learning_rate < 1e-6:
-                raise InputError("the objective stays not finite: lower learning_rate or the loss weights.")
-            raise _Runaway
-        self.objective = _detached(objective)
-        self.seen = picture.detach()
-        if total < self.best_total:
-            self.best, self.best_total = picture.detach().clone(), total
-
-
-class _Runaway(Exception):
-    """The objective is not finite, or far above its start."""
-
-
-def _detached(objective: Objective) -> Objective:
-    terms = ({name: value.detach() for name, value in part.items()} for part in objective[1:])
-    return Objective(objective.total.detach(), *terms)
 
 
 def _factor(schedule: str, progress: float) -> float:
