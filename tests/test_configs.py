@@ -176,7 +176,7 @@ def test_train_gpu(train, composed, tmp_path):
 def test_train_ddp(start, tmp_path):
     """Processes of their own: Lightning starts the others with this one's command line."""
     process = start("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=1")
-    watchdog = threading.Timer(150, process.kill)
+    watchdog = threading.Timer(400, process.kill)
     watchdog.start()
     out, err = process.communicate()
     watchdog.cancel()

@@ -251,7 +251,7 @@ def test_multirun_in_the_default_folders(train, tmp_path):
 )
 def test_a_signal_saves_and_says_so(start, train, tmp_path, number, to_group, options):
     process = start("trainer.max_steps=100000", "trainer.log_every=1", "output_dir=run", *options)
-    watchdog = threading.Timer(120, process.kill)
+    watchdog = threading.Timer(400, process.kill)
     watchdog.start()
     try:
         read = ""
@@ -410,7 +410,7 @@ def test_going_on_with_something_else(train, trained, options, message):
 
 def test_bad_input_from_a_real_process(start):
     process = start("data.batch_size=0")
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=400)
     assert process.returncode == 2 and out == ""
     assert err.startswith("error: batch size 0") and len(err.splitlines()) == 1
 
