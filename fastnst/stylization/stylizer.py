@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastnst.checkpoints import Model, find_model, load_model
 from fastnst.errors import InputError
@@ -93,6 +93,10 @@ class Stylizer:
             return network(picture[None])[0]
         height, width = picture.shape[-2:]
         x = pad_by_reflection(picture, max(height, MINIMUM_SIZE), max(width, MINIMUM_SIZE))
+        if not isinstance(network, TransformerNetwork):  # a sealed file: its layers cannot be run one by one
+            if self.tile is not None:
+                raise InputError(f"tile={self.tile}: an ONNX model has no tiles; use the model file it was made from.")
+            return network(x[None].to(self.device))[0, :, :height, :width].clamp(0, 1).cpu()
         if self.tile is None and memory.fits(network, x.shape[-2], x.shape[-1], self.device):
             try:
                 return network(x[None].to(self.device))[0, :, :height, :width].clamp(0, 1).cpu()

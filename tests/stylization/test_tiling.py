@@ -182,3 +182,14 @@ def test_the_estimate_grows_with_the_picture():
     free = memory.free_bytes(torch.device("cpu"))
     assert free is None or 0 < free < 2**50
     assert math.isfinite(memory.SHARE) and memory.fits(network(), 16, 16, torch.device("cpu"))
+
+
+def test_a_sealed_network_runs_whole():
+    class Sealed(torch.nn.Module):
+        def forward(self, x):
+            return 1 - x
+
+    picture = photograph(20, 30)
+    assert torch.equal(Stylizer(Model(Sealed(), {}, None), "cpu")(picture), 1 - picture)
+    with pytest.raises(InputError, match="tile=16: an ONNX model has no tiles"):
+        Stylizer(Model(Sealed(), {}, None), "cpu", tile=16)(picture)
