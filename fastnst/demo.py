@@ -1,0 +1,167 @@
+"""A web page on one's own machine: choose a style, give a picture or use the camera, turn the controls, download."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from fastnst.checkpoints import SHIPPED, Model, find_model, load_model
+from fastnst.errors import InputError
+from fastnst.images.color import COLOR_MODES
+from fastnst.images.files import read_image_with_alpha, save_image, to_pil
+from fastnst.stylization import Stylizer
+from fastnst.stylization.controls import Controls
+
+if TYPE_CHECKING:
+    import gradio
+
+MAX_PIXELS = 50_000_000
+"""A page for several people refuses larger pictures; the command line does not."""
+KEPT_SECONDS = 3600
+"""Results are deleted after an hour."""
+USERS_AT_ONCE = 2
+"""So many pictures are painted at the same time, of different styles; others wait in a queue."""
+HINT = "Choose a style, give a picture, press **Paint**. Everything is computed on the machine that runs this page."
+
+
+class Painted(NamedTuple):
+    """Files of one result, and a sentence about it."""
+
+    before: Path
+    after: Path
+    text: str
+
+
+class Atelier:
+    """All styles, each with one stylizer that paints one picture at a time.
+
+    Args:
+        models: paths or names of models; none: those in ``checkpoints/``.
+        device: as for :class:`~fastnst.stylization.Stylizer`.
+
+    Raises:
+        InputError: there is no model, or one cannot be read.
+    """
+
+    def __init__(self, models: Sequence[str] = (), device: str | None = None) -> None:
+        paths = [find_model(name) for name in models] or sorted(
+            {path.name: path for folder in (SHIPPED, Path("checkpoints")) for path in folder.glob("*.ckpt")}.values()
+        )
+        if not paths:
+            raise InputError("no trained styles in checkpoints/: train one with scripts/train.py, or give --model.")
+        self.models: dict[str, Model] = {}
+        for path in paths:
+            model = load_model(path)
+            name = path.stem if path.stem != "model" else str(model.card["style"]["name"])
+            self.models[name if name not in self.models else f"{name} {len(self.models) + 1}"] = model
+        self.stylizers = {name: Stylizer(model, device) for name, model in self.models.items()}
+        self.locks = {name: threading.Lock() for name in self.models}
+        self.results = tempfile.TemporaryDirectory(prefix="fastnst-demo-")
+
+    def thumbnails(self) -> list[tuple[object, str]]:
+        """Each style's picture, grey where the model file has none, and its name."""
+        grey = torch.full((3, 64, 64), 0.5)
+        return [
+            (to_pil(grey if model.thumbnail is None else model.thumbnail), name) for name, model in self.models.items()
+        ]
+
+    def paint(self, style: str, picture: str | os.PathLike | None, controls: Controls) -> Painted:
+        """Stylize a picture file as the command line does.
+
+        Raises:
+            InputError: no picture was given, or it cannot be read or is too large.
+        """
+        if picture is None:
+            raise InputError("Give a picture first: upload one, or use the camera.")
+        started = time.perf_counter()
+        content, alpha = read_image_with_alpha(picture, max_pixels=MAX_PIXELS)
+        with self.locks[style]:
+            stylized = self.stylizers[style](content, controls)
+        content = controls.reduce(content)
+        alpha = None if alpha is None else controls.reduce(alpha)
+        self.forget_old_results()
+        folder = Path(tempfile.mkdtemp(dir=self.results.name))
+        before, after = folder / "before.png", folder / f"{Path(picture).stem}_{style}.png".replace(" ", "_")
+        save_image(content, before, alpha=alpha)
+        save_image(stylized, after, alpha=alpha)
+        height, width = stylized.shape[-2:]
+        return Painted(before, after, f"{style}: {width} x {height} in {time.perf_counter() - started:.1f} s.")
+
+    def forget_old_results(self) -> None:
+        """Delete results older than :data:`KEPT_SECONDS`; the page keeps copies of those that it still shows."""
+        for folder in Path(self.results.name).iterdir():
+            if time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+                for file in folder.iterdir():
+                    file.unlink(missing_ok=True)
+                folder.rmdir()
+
+
+def build_page(atelier: Atelier) -> gradio.Blocks:
+    """The page, not yet served.
+
+    Raises:
+        InputError: gradio is not installed.
+    """
+    try:
+        import gradio as gr
+    except ImportError as error:
+        raise InputError(f"the page needs the package {error.name}: pip install 'fastnst[demo]'.") from None
+    names = list(atelier.models)
+
+    def choose(event: gr.SelectData) -> tuple[str, str]:
+        return names[event.index], f"Style: **{names[event.index]}**"
+
+    def paint(style: str, picture: str | None, strength: float, colors: str, scale: float, detail: float, side: float):
+        try:
+            painted = atelier.paint(
+                style,
+                picture,
+                Controls(strength, colors, detail, stroke_scale=scale, max_side=int(side)),
+            )
+        except InputError as error:  # the visitor knows the file by its name, not by its place on this machine
+            text = str(error) if picture is None else str(error).replace(str(picture), Path(picture).name)
+            raise gr.Error(text, title="This did not work", print_exception=False) from None
+        files = (str(painted.before), str(painted.after))
+        return files, gr.DownloadButton(value=files[1], interactive=True), painted.text
+
+    with gr.Blocks(title="fastnst", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as page:
+        gr.Markdown(f"# fastnst\n{HINT}")
+        style = gr.State(names[0])
+        with gr.Row():
+            with gr.Column():
+                gallery = gr.Gallery(
+                    atelier.thumbnails(), label="Style", columns=4, height=220, allow_preview=False, selected_index=0,
+                    interactive=False, buttons=[], elem_id="styles",
+                )  # fmt: skip
+                chosen = gr.Markdown(f"Style: **{names[0]}**", elem_id="chosen")
+                picture = gr.Image(
+                    label="Your picture", type="filepath", image_mode=None, format="png",
+                    sources=["upload", "webcam", "clipboard"], elem_id="picture",
+                )  # fmt: skip
+                # The file as it was sent: our own reader knows more kinds, and says what is wrong with a broken one.
+                picture.preprocess = lambda payload: None if payload is None else payload.path  # type: ignore[method-assign]
+                strength = gr.Slider(0, 1, 1, step=0.05, label="Strength")
+                colors = gr.Radio(list(COLOR_MODES), value="style", label="Colours")
+                scale = gr.Slider(0.5, 4, 1, step=0.25, label="Stroke scale")
+                detail = gr.Slider(0, 1, 0, step=0.05, label="Detail of the photograph")
+                side = gr.Slider(256, 4096, 1600, step=64, label="Longer side at most, in pixels")
+                button = gr.Button("Paint", variant="primary", elem_id="paint")
+            with gr.Column():
+                result = gr.ImageSlider(label="Before and after", type="filepath", format="png", interactive=False)
+                status = gr.Markdown("", elem_id="status")
+                download = gr.DownloadButton("Download", interactive=False, elem_id="download")
+        gallery.select(choose, None, [style, chosen])
+        button.click(
+            paint,
+            [style, picture, strength, colors, scale, detail, side],
+            [result, download, status],
+            concurrency_limit=USERS_AT_ONCE,
+        )
+    return page

@@ -1,0 +1,60 @@
+"""Serve a page to stylize pictures in the browser; for this machine only, unless --host says otherwise."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
+
+from fastnst.demo import Atelier, build_page
+from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see --help.")
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--model", action="append", default=[], help="a model, as often as you like (default: all)")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets everybody in the network in")
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--max-upload", type=int, default=30, help="largest upload in megabytes (default: 30)")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps ... (default: a GPU if there is one)")
+    options = parser.parse_args(arguments)
+    require_whole("--max-upload", options.max_upload, least=1)
+    require_whole("--port", options.port, least=1)
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing leaves this machine
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    page = build_page(Atelier(options.model, options.device))
+    import gradio as gr
+
+    try:
+        page.launch(
+            server_name=options.host,
+            server_port=options.port,
+            share=False,
+            max_file_size=options.max_upload * 1_000_000,
+            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),  # none from elsewhere
+            footer_links=[],
+            ssr_mode=False,
+            show_error=True,
+        )
+    except OSError as error:
+        raise InputError(f"--port {options.port} on --host {options.host}: {error}") from None
+    return 0
+
+
+if __name__ == "__main__":
+    with input_errors_end_with_code_2():
+        sys.exit(main())
