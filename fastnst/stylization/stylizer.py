@@ -13,7 +13,6 @@ from fastnst.checkpoints import Model, find_model, load_model
 from fastnst.errors import InputError
 from fastnst.images.resizing import resize
 from fastnst.networks import TransformerNetwork
-from fastnst.networks.onnx_network import OnnxNetwork
 from fastnst.networks.transformer import MINIMUM_SIZE
 from fastnst.stylization import memory
 from fastnst.stylization.controls import Controls
@@ -87,16 +86,14 @@ class Stylizer:
         assert stylized is not None
         return controls.finish(stylized, content)
 
-    def _paint(self, network: TransformerNetwork | OnnxNetwork, picture: Tensor, progress: Progress | None) -> Tensor:
+    def _paint(self, network: nn.Module, picture: Tensor, progress: Progress | None) -> Tensor:
         """(3, H, W) through one network, at its own size, whole or in tiles."""
-        if isinstance(network, OnnxNetwork):  # pads and clamps by itself, and shows no layers that could be tiled
-            return network(picture[None])[0]
-        height, width = picture.shape[-2:]
-        x = pad_by_reflection(picture, max(height, MINIMUM_SIZE), max(width, MINIMUM_SIZE))
-        if not isinstance(network, TransformerNetwork):  # a sealed file: its layers cannot be run one by one
+        if not isinstance(network, TransformerNetwork):  # ONNX pads by itself, and shows no layers to run one by one
             if self.tile is not None:
                 raise InputError(f"tile={self.tile}: an ONNX model has no tiles; use the model file it was made from.")
-            return network(x[None].to(self.device))[0, :, :height, :width].clamp(0, 1).cpu()
+            return network(picture[None])[0].clamp(0, 1)
+        height, width = picture.shape[-2:]
+        x = pad_by_reflection(picture, max(height, MINIMUM_SIZE), max(width, MINIMUM_SIZE))
         if self.tile is None and memory.fits(network, x.shape[-2], x.shape[-1], self.device):
             try:
                 return network(x[None].to(self.device))[0, :, :height, :width].clamp(0, 1).cpu()
