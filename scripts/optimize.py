@@ -69,6 +69,8 @@ def run(settings: dict[str, Any], folder: Path) -> tuple[str, Tensor]:
     from fastnst.data.sources import find_photo, sample_photos
     from fastnst.images.color import COLOR_MODES, apply_color_mode, match_colors
     from fastnst.images.files import read_image
+    from fastnst.images.resizing import resize_short_side
+    from fastnst.optimization.gatys import check_options, check_pictures
     from fastnst.optimization.objective import build_objective, build_vgg, choose_device, read_picture
     from fastnst.optimization.pyramid import check_sizes, optimize_coarse_to_fine
     from fastnst.optimization.record import CONFIG, Record, open_folder
@@ -83,20 +85,27 @@ def run(settings: dict[str, Any], folder: Path) -> tuple[str, Tensor]:
     device = choose_device(settings["device"])
     if settings["colors"] == "match":
         style = match_colors(style, content)
-    if settings["start"] in STARTS or not Path(settings["start"]).is_file():
-        start = starting_picture(settings["start"], content, style, settings["seed"], settings["noise"])
+    if not isinstance(settings["noise"], int | float) or not 0 <= settings["noise"] <= 1:
+        raise InputError(f"noise={settings['noise']!r}: expected a number from 0 to 1.")
+    kind = str(settings["start"])
+    if kind in STARTS or not Path(kind).is_file():
+        start = starting_picture(kind, content, style, settings["seed"], settings["noise"])
     else:
-        start = read_image(settings["start"])
+        start = read_image(kind)
     photos = (
         [read_picture(path, 224, "size") for path in sample_photos()] if settings["activations"] == "unit_mean" else []
     )
     vgg = build_vgg(settings, photos=photos).to(device)
-    build_objective(vgg, style, settings["loss"])  # what is wrong with it shows before the run folder is made
+    # What is wrong shows before the run folder is made, and at the smallest size.
+    names = ("optimizer", "learning_rate", "schedule", "pixel_range", "line_search", "stall_tolerance", "stall_window")
+    options = {name: settings[name] for name in names}
+    check_options(**options)
+    smallest = resize_short_side(content, sizes[0])
+    check_pictures(build_objective(vgg, style, settings["loss"], sizes[0] / sizes[-1]), smallest, smallest)
     open_folder(folder)
     OmegaConf.save(OmegaConf.create(settings), folder / CONFIG)
     print(f"Run folder: {folder}", flush=True)
     record = Record(folder, sum(steps), settings["strip_pictures"], settings["log_every"])
-    names = ("optimizer", "learning_rate", "schedule", "pixel_range", "line_search", "stall_tolerance", "stall_window")
     try:
         result = optimize_coarse_to_fine(
             lambda scale: build_objective(vgg, style, settings["loss"], scale),
@@ -105,7 +114,7 @@ def run(settings: dict[str, Any], folder: Path) -> tuple[str, Tensor]:
             sizes,
             steps,
             callback=record,
-            **{name: settings[name] for name in names},
+            **options,
         )
     except torch.OutOfMemoryError:
         record.close()

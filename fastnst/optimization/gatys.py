@@ -78,9 +78,10 @@ def optimize_picture(
         InputError: an option is out of range, the pictures differ in size or are too small for the loss network, or
             the objective is not finite.
     """
-    learning_rate = _check(optimizer, learning_rate, schedule, pixel_range, line_search, stall_tolerance)
+    learning_rate = check_options(
+        optimizer, learning_rate, schedule, pixel_range, line_search, stall_tolerance, stall_window
+    )
     require_whole("steps", steps, 1)
-    require_whole("stall_window", stall_window, 1)
     check_pictures(loss, content, start)
     run = Descent(loss, content, start, optimizer, learning_rate, pixel_range, line_search)
     stopped = "steps"
@@ -136,14 +137,21 @@ def _stalled(curve: list[float], tolerance: float, window: int) -> bool:
     return before - min(curve) <= tolerance * before
 
 
-def _check(
+def check_options(
     optimizer: str,
     learning_rate: float | None,
     schedule: str,
     pixel_range: str,
     line_search: bool,
     stall_tolerance: float,
+    stall_window: int,
 ) -> float:
+    """The learning rate that these options mean; they are those of :func:`optimize_picture`.
+
+    Raises:
+        InputError: one is out of range.
+    """
+    require_whole("stall_window", stall_window, 1)
     choices = {"optimizer": (optimizer, tuple(OPTIMIZERS)), "schedule": (schedule, SCHEDULES)}
     for name, (value, allowed) in (choices | {"pixel_range": (pixel_range, PIXEL_RANGES)}).items():
         if value not in allowed:

@@ -1,0 +1,176 @@
+"""scripts/benchmark.py, and what it computes: iterations a network is worth, times, peers, plots."""
+
+import json
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from fastnst.benchmark import peers
+from fastnst.benchmark.objective import Comparison, equal_iterations, objective_of, square_photo, summary
+from fastnst.benchmark.plots import HEIGHT, WIDTH, Line, plot
+from fastnst.checkpoints import load_model, save_model
+from fastnst.errors import InputError
+from fastnst.images.files import read_image
+from fastnst.losses.functional import gram_matrix
+from fastnst.networks import TransformerNetwork
+from tests.conftest import run_script
+
+
+@pytest.fixture
+def benchmark(tmp_path, trained):
+    return lambda command, *arguments: run_script(
+        "benchmark", command, "--model", trained / "model.ckpt", "--device", "cpu", *arguments, cwd=tmp_path
+    )
+
+
+def test_equal_iterations_by_hand():
+    curve = [100.0, 50.0, 60.0, 40.0, 10.0]
+    assert equal_iterations(curve, 120) == 0 and equal_iterations(curve, 100) == 0
+    assert equal_iterations(curve, 75) == pytest.approx(0.5)
+    assert equal_iterations(curve, 50) == 1
+    assert equal_iterations(curve, 45) == pytest.approx(2.5)  # from 50, which was kept, to 40
+    assert equal_iterations(curve, 10) == 4 and equal_iterations(curve, 9) == math.inf
+
+
+def test_summary_by_hand():
+    runs = [Comparison("a", 64, "noise", 3.0, [9, 2], 5.0), Comparison("b", 64, "noise", 4.0, [9, 1], math.inf)]
+    runs += [Comparison("c", 64, "noise", 5.0, [9, 5], 1.0), Comparison("a", 32, "noise", 1.0, [1, 1], 0.0)]
+    first, second = summary(runs)
+    assert first["size"] == 32 and second["photographs"] == 3
+    assert (second["iterations_lowest"], second["iterations_median"], second["iterations_highest"]) == (1, 5, math.inf)
+    assert second["ratio_median"] == 1.5 and second["objective_lbfgs"] == 2
+
+
+def test_objective(benchmark, photos, tmp_path):
+    answer = benchmark("objective", "--photos", photos, "--count", 2, "--sizes", 32, "--iterations", 4,
+                       "--json", "figures.json", "--plot", "plot.png")  # fmt: skip
+    assert answer.code == 0, answer.err
+    assert "equals" in answer.out and "Johnson et al. 2016" in answer.out
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert len(figures["runs"]) == 4 and [row["start"] for row in figures["summary"]] == ["content", "noise"]
+    for run in figures["runs"]:
+        assert len(run["curve"]) == 5 and run["curve"] == sorted(run["curve"], reverse=True)
+    assert read_image(tmp_path / "plot.png").shape == (3, HEIGHT, WIDTH)
+    assert "exists: add --overwrite" in benchmark("objective", "--json", "figures.json").error()
+
+
+def test_speed(benchmark, tmp_path):
+    answer = benchmark("speed", "--sizes", 32, 48, "--repeats", 1, "--json", "figures.json", "--plot", "plot.png")
+    assert answer.code == 0, answer.err
+    assert "pytorch/examples" in answer.out and "500 iterations" in answer.out
+    for row in json.loads((tmp_path / "figures.json").read_text())["rows"]:
+        assert row["seconds_500"] == pytest.approx(500 * row["iteration_seconds"])
+        assert row["ratio_100"] == pytest.approx(100 * row["iteration_seconds"] / row["network_seconds"])
+
+
+def test_the_card_gives_the_objective(trained):
+    model = load_model(trained / "model.ckpt")
+    loss = objective_of(model.card, None, torch.device("cpu"))
+    settings = model.card["settings"]["loss"]
+    assert loss.weights["style"] == settings["style_weight"] and loss.style_layers == settings["style_layers"]
+    card = {**model.card, "settings": {**model.card["settings"], "style": {"name": "x", "size": 64, "image": "gone"}}}
+    with pytest.raises(InputError, match="give --style PATH"):
+        objective_of(card, None, torch.device("cpu"))
+    with pytest.raises(InputError, match="does not say how it was trained"):
+        objective_of({}, None, torch.device("cpu"))
+
+
+def test_square_photo(photos):
+    assert square_photo(photos / "photo2.png", 20).shape == (3, 20, 20)
+
+
+def test_examples_network_is_johnsons():
+    network = peers.ExamplesNetwork().eval()
+    assert sum(one.numel() for one in network.parameters()) == 1_679_235  # 1.679 M, published
+    ours = TransformerNetwork()
+    assert sum(one.numel() for one in ours.parameters()) == 1_679_235
+    with torch.inference_mode():
+        assert network(torch.rand(1, 3, 32, 40)).shape == (1, 3, 32, 40)
+
+
+def test_pastiches_weights_in_our_formula():
+    """Its style term, 10/C^2 times the mean squared difference of F F^T / (H W), from ours."""
+    a, b = torch.rand(1, 64, 5, 6), torch.rand(1, 64, 5, 6)
+    theirs = [one[0].flatten(1) @ one[0].flatten(1).T / 30 for one in (a, b)]
+    expected = 10 / 64**2 * (theirs[0] - theirs[1]).square().mean()
+    ours = peers.PASTICHE_STYLE["relu1_1"] * (gram_matrix(a) - gram_matrix(b)).square().sum()
+    assert ours.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_plot_has_every_line():
+    lines = [Line("falls", [1, 10, 100], [9.0, 3.0, 1.0]), Line("level", [], [2.0])]
+    for log_x in (False, True):
+        picture = plot("title", "x", lines, log_x)
+        assert picture.shape == (3, HEIGHT, WIDTH)
+        for red, green, blue in ((31, 119, 180), (214, 90, 40)):
+            colour = torch.tensor([red, green, blue])[:, None, None] / 255
+            assert ((picture - colour).abs().amax(0) < 0.01).sum() > 100
+    plot("one point", "x", [Line("a", [5], [1.0])])
+
+
+@pytest.mark.parametrize(
+    "command, arguments, said",
+    [
+        ("objective", ("--model", "nosuch"), "no model 'nosuch'"),
+        ("objective", ("--photos", "gone"), "gone is not there"),
+        ("objective", ("--sizes", 4), "--sizes=4"),
+        ("objective", ("--count", 0), "--count=0"),
+        ("speed", ("--plot", "plot.xyz"), ".png"),
+        ("speed", ("--device", "nosuch"), "device=nosuch"),
+        ("speed", ("--nosuch",), "--help"),
+    ],
+)
+def test_wrong_calls(benchmark, command, arguments, said):
+    assert said in benchmark(command, *arguments).error()
+
+
+def test_a_card_that_says_nothing(benchmark, tmp_path):
+    save_model(tmp_path / "bare.ckpt", TransformerNetwork(4, 0), {})
+    assert "how it was trained" in benchmark("objective", "--model", tmp_path / "bare.ckpt").error()
+
+
+def test_pastiche_missing(benchmark, monkeypatch):
+    monkeypatch.setattr(peers, "find_spec", lambda name: None)
+    assert "pip install pastiche" in benchmark("speed", "--against", "pastiche").error()
+
+
+def test_against_pastiche(monkeypatch, tmp_path, photos):
+    """A stand-in with pastiche's interface: both are asked for the same, and our objective measures what it made."""
+    import sys
+
+    import fastnst.optimization.objective as objective
+    from fastnst.features import VGGWeights
+    from fastnst.features.vgg import CHANNELS_PER_BLOCK, convolution_indices
+    from fastnst.images.files import save_image
+
+    class Artist:
+        def __init__(self, content, styles, **options):
+            mean = torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
+            self.pastiche = 255 * read_image(content)[None].flip(1) - mean
+            assert options["size"] == options["style_size"] == 32
+
+        def draw(self):
+            pass
+
+    def weights(source, architecture):
+        inner, state = 3, {}
+        for name, index in convolution_indices(architecture).items():
+            outer = CHANNELS_PER_BLOCK[int(name[4]) - 1]
+            state[f"features.{index}.weight"] = torch.randn(outer, inner, 3, 3) * (2 / (9 * inner)) ** 0.5
+            state[f"features.{index}.bias"] = torch.zeros(outer)
+            inner = outer
+        return VGGWeights(state, (0.48, 0.45, 0.4), (1 / 255,) * 3)
+
+    module = SimpleNamespace(VGG_MEAN=[103.939, 116.779, 123.68], PasticheArtist=Artist)
+    monkeypatch.setitem(sys.modules, "pastiche", SimpleNamespace(pastiche=module))
+    monkeypatch.setitem(sys.modules, "pastiche.pastiche", module)
+    monkeypatch.setattr(peers, "find_spec", lambda name: name)
+    monkeypatch.setattr(peers, "load_vgg_weights", weights)
+    assert objective  # imported first: it loads weights of its own
+    for number in (1, 2):
+        save_image(square_photo(photos / f"photo{number}.png", 32), tmp_path / f"{number}.png")
+    row = peers.compare_with_pastiche(tmp_path / "1.png", tmp_path / "2.png", 32, 4)
+    assert row["pastiche_objective"] == pytest.approx(row["objective_start"], rel=1e-3)  # the stand-in drew nothing
+    assert row["fastnst_objective"] < row["objective_start"] and row["fastnst_seconds"] > 0
