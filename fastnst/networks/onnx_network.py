@@ -62,6 +62,17 @@ class OnnxNetwork(nn.Module):
         self.card.setdefault("style", {"name": Path(path).stem})
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """(1, 3, H, W), RGB in [0, 1], to the same; any size from 1x1 up."""
+        """(1, 3, H, W), RGB in [0, 1], to the same; any size from 1x1 up.
+
+        Raises:
+            InputError: ONNX Runtime refuses the picture, in practice because memory is short.
+        """
         given = pictures.detach().cpu().numpy()
-        return torch.from_numpy(self.session.run(None, {self.input: given})[0]).float()
+        try:
+            return torch.from_numpy(self.session.run(None, {self.input: given})[0]).float()
+        except Exception as error:  # onnxruntime's exceptions have no common class
+            height, width = pictures.shape[-2:]
+            raise InputError(
+                f"ONNX Runtime cannot paint {width}x{height} pixels ({str(error).splitlines()[0]}): make the picture "
+                "smaller, or use the model.ckpt, which works in tiles."
+            ) from None
