@@ -35,7 +35,8 @@ def test_card(name):
     assert card["steps"] == card["settings"]["trainer"]["max_steps"]
     assert card["steps"] >= 500
     assert card["seconds"] > 0 and card["data"]["photographs"] >= 100
-    assert 0 < card["held_out"]["style"] < 1.2 and card["held_out"]["content"] > 0
+    assert 0 < card["held_out"]["style"] < 2.0  # untouched photographs are at 2.6 to 2.9
+    assert card["held_out"]["content"] > 0
     assert not re.search(r'"/|[A-Z]:\\', json.dumps(card))  # no absolute path of the machine that trained it
 
 
