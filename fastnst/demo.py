@@ -115,8 +115,10 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
         raise InputError(f"the page needs the package {error.name}: pip install 'fastnst[demo]'.") from None
     names = list(atelier.models)
 
-    def choose(event: gr.SelectData) -> tuple[str, str]:
+    def choose(event):
         return names[event.index], f"Style: **{names[event.index]}**"
+
+    choose.__annotations__["event"] = gr.SelectData  # gradio asks for the class; here it would be a string
 
     def paint(style: str, picture: str | None, strength: float, colors: str, scale: float, detail: float, side: float):
         try:

@@ -35,8 +35,9 @@ def made(folder, **arguments):
     torch.manual_seed(0)
     network = build_network("transformer", {"width": 4, "residual_blocks": 2, "grain": 0.03} | arguments)
     with torch.no_grad():
-        for value in network.parameters():
-            value.add_(0.1 * torch.randn_like(value))
+        for value in network.parameters():  # biases and norms, too
+            if value.ndim == 1:
+                value.add_(0.1 * torch.randn_like(value))
     save_model(folder / "small.ckpt", network, CARD, torch.rand(3, 16, 20))
     return load_model(folder / "small.ckpt")
 

@@ -1,0 +1,86 @@
+"""A headless Chromium, and one picture with what the command line makes of it."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fastnst.checkpoints import save_model
+from fastnst.networks import build_network
+from tests.conftest import PROJECT, run_script
+
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),  # a camera that shows a test card
+]
+PACKED_RUNTIME = PROJECT / ".venv" / "onnxruntime-web-1.30.0.tgz"
+"""Where `.ci/run` keeps it; without it the export asks npm."""
+BROKEN = {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture"}
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Not skipped where Chromium is missing: who asked for `-m browser` wants to know."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    assert chromium, "browser tests need Chromium: apt-get install chromium, or set CHROMIUM to its path"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield running
+        running.close()
+
+
+class Sample(NamedTuple):
+    """A model and a picture, and what the command line makes of them, as bytes (H, W, 3)."""
+
+    model: Path
+    picture: Path
+    expected: np.ndarray
+
+    def difference(self, path: Path) -> int:
+        """Largest difference of a downloaded picture, in 1/255."""
+        got = np.asarray(Image.open(path).convert("RGB")).astype(int)
+        assert got.shape == self.expected.shape
+        return int(np.abs(got - self.expected).max())
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory) -> Iterator[Sample]:
+    folder = tmp_path_factory.mktemp("web")
+    torch.manual_seed(0)
+    network = build_network("transformer", {"width": 8, "residual_blocks": 2, "grain": 0.03})
+    for name, seed in (("first", 0), ("second", 1)):
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            for value in network.parameters():
+                value.add_(0.05 * torch.randn_like(value))
+        save_model(folder / f"{name}.ckpt", network, {"style": {"name": name}}, torch.rand(3, 32, 32))
+    y, x = np.mgrid[:95, :131]
+    noise = np.random.default_rng(0).integers(0, 60, (95, 131, 3))
+    pixels = np.stack((x, y * 2, (x - 60) ** 2 // 30 + y), -1) % 196 + noise
+    Image.fromarray(pixels.astype(np.uint8)).save(folder / "picture.png")
+    answer = run_script(
+        "stylize", "--model", "first.ckpt", "--input", "picture.png", "--output", "expected.png", cwd=folder
+    )
+    assert answer.code == 0, answer.err
+    yield Sample(
+        folder / "first.ckpt", folder / "picture.png", np.asarray(Image.open(folder / "expected.png")).astype(int)
+    )
+
+
+def says(page, pattern: str, seconds: float = 30) -> str:
+    """Wait until the page's status line matches; returns it."""
+    from playwright.sync_api import expect
+
+    status = page.locator("#status")
+    expect(status).to_have_text(re.compile(pattern), timeout=1000 * seconds)
+    return status.text_content()

@@ -1,0 +1,86 @@
+"""`scripts/demo.py` in a real browser: upload, paint, download, a broken upload, two people at once."""
+
+import socket
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.conftest import start_script
+from tests.web.conftest import BROKEN, says
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def address(sample):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    both = [option for name in ("first", "second") for option in ("--model", sample.model.with_stem(name))]
+    server = start_script("demo", *both, "--port", port, "--device", "cpu", "--max-upload", 1, cwd=sample.model.parent)
+    address = f"http://127.0.0.1:{port}/"
+    try:
+        for _ in range(300):
+            assert server.poll() is None, server.communicate()
+            try:
+                urllib.request.urlopen(address).close()
+                break
+            except urllib.error.URLError:
+                time.sleep(0.1)
+        yield address
+    finally:
+        server.kill()
+        server.wait()
+
+
+def opened(browser, address):
+    page = browser.new_context().new_page()
+    page.goto(address)
+    page.locator("#paint").wait_for(timeout=30000)
+    return page
+
+
+def upload(page, picture):
+    with page.expect_response(lambda response: "/upload" in response.url and response.request.method == "POST"):
+        page.set_input_files("#picture input[type=file]", picture)
+
+
+def test_two_people_paint_at_once(browser, sample, address, tmp_path):
+    one, other = opened(browser, address), opened(browser, address)
+    asked = []
+    one.on("request", lambda request: asked.append(request.url))
+    upload(one, sample.picture)
+    one.locator("#picture img").wait_for()
+    upload(other, sample.picture)
+    other.locator("#picture img").wait_for()
+    other.locator("#styles button.thumbnail-item, #styles .thumbnail-lg").nth(1).click()
+    other.locator("#chosen", has_text="second").wait_for()
+    one.click("#paint")
+    other.click("#paint")
+    assert "131 x 95" in says(one, "first: ")
+    assert "131 x 95" in says(other, "second: ")
+    for page, name in ((one, "first"), (other, "second")):
+        with page.expect_download() as download:
+            page.click("#download")
+        assert download.value.suggested_filename == f"picture_{name}.png"
+        download.value.save_as(tmp_path / f"{name}.png")
+    assert sample.difference(tmp_path / "first.png") <= 2 < sample.difference(tmp_path / "second.png")
+    assert all(url.startswith((address, f"blob:{address}", "data:")) for url in asked), asked
+
+
+def test_bad_uploads_get_a_clear_word(browser, address):
+    page = opened(browser, address)
+    page.click("#paint")
+    page.locator(".toast-body", has_text="Give a picture first").wait_for()
+    upload(page, [BROKEN])
+    page.wait_for_timeout(500)
+    page.click("#paint")
+    page.locator(".toast-body", has_text="broken.png is not a picture that Pillow can read").wait_for()
+    assert "Traceback" not in page.content() and "/tmp" not in page.locator(".toast-body").last.text_content()
+    large = opened(browser, address)
+    large.set_input_files(
+        "#picture input[type=file]", [{"name": "large.png", "mimeType": "image/png", "buffer": bytes(1_200_000)}]
+    )
+    large.locator(".toast-body", has_text="maximum allowed size").wait_for()
