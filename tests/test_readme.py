@@ -3,8 +3,11 @@
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -57,6 +60,14 @@ def test_command(command, desk, tmp_path_factory):
         tensorboard = [sys.executable, "-m", "tensorboard.main", "--inspect", *arguments]
         inspected = subprocess.run(tensorboard, cwd=cwd, capture_output=True, text=True, check=True).stdout
         assert "train/content" in inspected and "previews" in inspected
+    elif "scripts/demo.py" in arguments:
+        port = free_port()
+        process = start_script("demo", "--port", port, "--model", "mosaic", cwd=cwd)
+        try:
+            assert "fastnst" in page(f"http://127.0.0.1:{port}/", process)
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
     else:
         assert program == "python", command
         answer = run(Path(arguments[0]).stem, arguments[1:], cwd)
@@ -69,6 +80,24 @@ def test_command(command, desk, tmp_path_factory):
         assert answer.code == expected, (answer.out, answer.err)
 
 
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def page(address: str, process: subprocess.Popen) -> str:
+    """What a server answers once it is up."""
+    for _ in range(240):
+        assert process.poll() is None, process.communicate()
+        try:
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                return answer.read().decode()
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"nobody answers at {address}")
+
+
 def run(script: str, arguments: list[str], cwd: Path) -> Answer:
     if script == "train":
         given = {argument.split("=")[0] for argument in arguments}
@@ -77,14 +106,15 @@ def run(script: str, arguments: list[str], cwd: Path) -> Answer:
             process = start_script(script, *arguments, cwd=cwd)
             out, err = process.communicate(timeout=120)
             return Answer(process.returncode, out, err)
+    sweep = "experiment=sweep" in arguments
     small = FEWER_STEPS.keys() - {"style.size"}
     more = {
         "download_coco": ["--url", "http://127.0.0.1:9", "--yes"],
         "paint_styles": ["--size", "64"],
         "preview": ["size=32", "steps=2", "style.size=64"],
-        "optimize": ["size=32", "steps=2"],
+        "optimize": ["size=32", "steps=2", "style.size=64", *(["loss.style_weight=1,10"] if sweep else [])],
         "visualize_features": ["--size", "32", "--top", "2"],
-        "benchmark": ["--sizes", "32", "--iterations", "2", *(["--count", "1"] if "objective" in arguments else [])],
+        "benchmark": ["--sizes", "32", "--iterations", "3", *(["--count", "1"] if "objective" in arguments else [])],
         "learning_curve": ["--peer-minutes", "0.01", *(f"--override={key}={FEWER_STEPS[key]}" for key in small)],
     }  # fmt: skip
     return run_script(script, *arguments, *more.get(script, []), cwd=cwd)
