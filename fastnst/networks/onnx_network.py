@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,22 +35,25 @@ class OnnxNetwork(nn.Module):
     def __init__(self, path: str | os.PathLike) -> None:
         super().__init__()
         try:
+            import onnx
             import onnxruntime
-        except ImportError:
-            raise InputError(f"{path} needs ONNX Runtime: pip install 'fastnst[export]'.") from None
+        except ImportError as error:
+            raise InputError(f"{path} needs the package {error.name}: pip install 'fastnst[export]'.") from None
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what it says is in the exception, too
         options.intra_op_num_threads = torch.get_num_threads()
         try:
             content = Path(path).read_bytes()
-            # From bytes, not from the path: then weights in other files, wherever they are, cannot be reached.
+            if keeps_weights_elsewhere(onnx.load_model_from_string(content)):
+                raise InputError(f"{path} refers to weights in other files, which are never read: export it whole.")
             self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except OSError as error:
             raise InputError(f"{path} cannot be read ({error.strerror}).") from None
-        except Exception as error:  # onnxruntime's exceptions have no common class
+        except InputError:
+            raise
+        except Exception as error:  # protobuf's and onnxruntime's exceptions have no common class
             reason = str(error).splitlines()[0]
-            hint = "weights in other files are not read" if "external" in reason else "export it again"
-            raise InputError(f"{path} is damaged or not an ONNX model ({reason}): {hint}.") from None
+            raise InputError(f"{path} is damaged or not an ONNX model ({reason}): export it again.") from None
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[1] != 3:
             raise InputError(
@@ -76,3 +80,15 @@ class OnnxNetwork(nn.Module):
                 f"ONNX Runtime cannot paint {width}x{height} pixels ({str(error).splitlines()[0]}): make the picture "
                 "smaller, or use the model.ckpt, which works in tiles."
             ) from None
+
+
+def keeps_weights_elsewhere(message: Any) -> bool:
+    """Whether any tensor in a protobuf message, however deep, says that its data lie in another file."""
+    for field, value in message.ListFields():
+        if field.name == "data_location" and value != 0:  # 0: in this file
+            return True
+        if field.message_type is not None:
+            parts = value if isinstance(value, Iterable) else [value]
+            if any(keeps_weights_elsewhere(part) for part in parts):
+                return True
+    return False

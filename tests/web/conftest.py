@@ -23,6 +23,8 @@ FLAGS = [
 ]
 PACKED_RUNTIME = PROJECT / ".venv" / "onnxruntime-web-1.30.0.tgz"
 """Where `.ci/run` keeps it; without it the export asks npm."""
+PATIENCE = 120
+"""Seconds to wait for anything; it takes one or two, but tests may share the machine with a training."""
 BROKEN = {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture"}
 
 
@@ -77,7 +79,7 @@ def sample(tmp_path_factory) -> Iterator[Sample]:
     )
 
 
-def says(page, pattern: str, seconds: float = 30) -> str:
+def says(page, pattern: str, seconds: float = PATIENCE) -> str:
     """Wait until the page's status line matches; returns it."""
     from playwright.sync_api import expect
 

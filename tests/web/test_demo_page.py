@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from tests.conftest import start_script
-from tests.web.conftest import BROKEN, says
+from tests.web.conftest import BROKEN, PATIENCE, says
 
 pytestmark = pytest.mark.browser
 
@@ -22,7 +22,7 @@ def address(sample):
     server = start_script("demo", *both, "--port", port, "--device", "cpu", "--max-upload", 1, cwd=sample.model.parent)
     address = f"http://127.0.0.1:{port}/"
     try:
-        for _ in range(300):
+        for _ in range(10 * PATIENCE):
             assert server.poll() is None, server.communicate()
             try:
                 urllib.request.urlopen(address).close()
@@ -37,8 +37,9 @@ def address(sample):
 
 def opened(browser, address):
     page = browser.new_context().new_page()
+    page.set_default_timeout(1000 * PATIENCE)
     page.goto(address)
-    page.locator("#paint").wait_for(timeout=30000)
+    page.locator("#paint").wait_for()
     return page
 
 
