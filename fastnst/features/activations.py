@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastnst.errors import InputError
-from fastnst.features.vgg import convolution_indices, layer_names
+from fastnst.features.vgg import convolution_indices
 from fastnst.features.weights import TORCHVISION_STD, VGGWeights
 
 SCALES = ("released", "unit_input", "unit_mean")
@@ -52,30 +52,31 @@ def for_unit_input(weights: VGGWeights) -> VGGWeights:
 
 @torch.no_grad()
 def with_unit_means(weights: VGGWeights, photos: Sequence[Tensor], architecture: str) -> VGGWeights:
-    """Rescale every filter to a mean activation of 1 after ReLU (Gatys, Ecker & Bethge 2016, section 2).
+    """Rescale every convolution to a mean activation of 1 after ReLU (after Gatys, Ecker & Bethge 2016, section 2).
 
-    They took the mean over the ImageNet validation set; here it is taken over ``photos``, max pooling in between.
+    They rescale each filter, by its mean over the ImageNet validation set. Over a handful of photographs the mean of a
+    filter says little (one that hardly fires would grow a hundredfold and drown the others), so that here all filters
+    of a layer share one factor: the sizes of the layers become theirs, the filters within one stay as released.
 
     Args:
-        photos: each (3, H, W) in [0, 1], at least 16 pixels a side; a filter silent on all of them stays as it is.
+        photos: each (3, H, W) in [0, 1], at least 16 pixels a side; max pooling in between.
     """
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (weights.mean, weights.std))
-    indices = convolution_indices(architecture)
     maps = [((photo - mean) / std)[None] for photo in photos]
     state: dict[str, Tensor] = dict(weights.state)
-    previous = torch.ones(3)
-    block = "1"
-    for name in layer_names(architecture):
-        if not name.startswith("conv") or f"features.{indices[name]}.weight" not in state:
-            continue
+    factor_before, block = 1.0, "1"
+    for name, index in convolution_indices(architecture).items():
+        weight, bias = (weights.state.get(f"features.{index}.{key}") for key in ("weight", "bias"))
+        if weight is None or bias is None:
+            break
         if name[4] != block:
             maps = [F.max_pool2d(x, 2) for x in maps]
             block = name[4]
-        key = f"features.{indices[name]}"
-        weight, bias = weights.state[f"{key}.weight"] * previous[:, None, None], weights.state[f"{key}.bias"]
-        maps = [F.relu(F.conv2d(x, weights.state[f"{key}.weight"], bias, padding=1)) for x in maps]
-        means = torch.stack([x.mean(dim=(0, 2, 3)) for x in maps]).mean(dim=0)
-        means[means < 1e-6 * means.max()] = 1.0
-        state[f"{key}.weight"], state[f"{key}.bias"] = weight / means[:, None, None, None], bias / means
-        previous = means
+        maps = [F.relu(F.conv2d(x, weight, bias, padding=1)) for x in maps]
+        factor = 1.0 / max(1e-12, sum(x.mean().item() for x in maps) / len(maps))
+        state[f"features.{index}.weight"], state[f"features.{index}.bias"] = (
+            weight * factor / factor_before,
+            bias * factor,
+        )
+        factor_before = factor
     return VGGWeights(state, weights.mean, weights.std)
