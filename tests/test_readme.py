@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -117,4 +118,5 @@ def run(script: str, arguments: list[str], cwd: Path) -> Answer:
         "benchmark": ["--sizes", "32", "--iterations", "3", *(["--count", "1"] if "objective" in arguments else [])],
         "learning_curve": ["--peer-minutes", "0.01", *(f"--override={key}={FEWER_STEPS[key]}" for key in small)],
     }  # fmt: skip
-    return run_script(script, *arguments, *more.get(script, []), cwd=cwd)
+    with mock.patch("fastnst.data.coco.time.sleep"):  # a download waits minutes between its tries
+        return run_script(script, *arguments, *more.get(script, []), cwd=cwd)
