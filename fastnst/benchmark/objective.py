@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import statistics
 from collections.abc import Callable, Sequence
@@ -10,7 +11,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
+from fastnst.benchmark.plots import Line, plot
+from fastnst.benchmark.tables import table
+from fastnst.checkpoints import find_model, load_model
+from fastnst.data.sources import folder_photos, sample_photos
 from fastnst.errors import InputError
 from fastnst.images.files import read_image
 from fastnst.images.resizing import resize_short_side
@@ -151,3 +157,54 @@ def summary(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, Any], Tensor]:
+    """``benchmark.py objective``: print the table; the figures, and a plot of the first photograph's curves."""
+    photos = (sample_photos() if options.photos is None else folder_photos(options.photos))[: options.count]
+    model = load_model(find_model(options.model))
+    loss = objective_of(model.card, options.style, device)
+    stylizer = Stylizer(model, device)
+    found: list[Comparison] = []
+    total = len(photos) * len(options.sizes) * len(STARTS) * options.iterations
+    with tqdm(desc="L-BFGS", total=total, unit="iteration", dynamic_ncols=True) as bar:
+        for size in options.sizes:
+            for photo in photos:
+                found += compare(
+                    loss,
+                    stylizer,
+                    loss.vgg.mean.new_zeros(3, 1, 1),
+                    photo,
+                    size,
+                    options.iterations,
+                    callback=lambda iteration, *_: bar.update(int(iteration > 0)),
+                )
+    most = options.iterations
+    heads = ["size", "start", "photos", "equals", "spread", "network", f"L-BFGS {most}", "ratio"]
+    rows = summary(found)
+    cells = [
+        [
+            str(row["size"]),
+            row["start"],
+            str(row["photographs"]),
+            number(row["iterations_median"], most),
+            f"{number(row['iterations_lowest'], most)}-{number(row['iterations_highest'], most)}",
+            f"{row['objective_network']:.4g}",
+            f"{row['objective_lbfgs']:.4g}",
+            f"{row['ratio_median']:.2f}",
+        ]
+        for row in rows
+    ]
+    print(table([heads, *cells]))
+    print(f"equals: iterations of L-BFGS after which it is as low as the network, median. {PUBLISHED}")
+    size = options.sizes[0]
+    first = [one for one in found if one.size == size and one.photo == photos[0].stem]
+    lines = [Line(f"L-BFGS from {one.start}", list(range(1, len(one.curve))), one.curve[1:]) for one in first]
+    lines.append(Line("network", [], [first[0].network]))
+    picture = plot(f"Objective, {first[0].photo}, {size} pixels", "iterations", lines, log_x=most > 20)
+    return {"model": str(options.model), "summary": rows, "runs": [one._asdict() for one in found]}, picture
+
+
+def number(value: float, most: int) -> str:
+    """Iterations for people; infinity is more than the ``most`` that were done."""
+    return f">{most}" if math.isinf(value) else f"{value:.0f}"

