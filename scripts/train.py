@@ -112,7 +112,7 @@ def train(config: DictConfig) -> None:
     from fastnst.training.console import keep_quiet
     from fastnst.training.files import check_resumable
     from fastnst.training.folder import find_checkpoint, open_run_folder
-    from fastnst.training.run import build_trainer, check_publishable, finish, read_style, speed_up
+    from fastnst.training.run import begin_from, build_trainer, check_publishable, finish, read_style, speed_up
 
     keep_quiet()
     first_process = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # Lightning's own place for it
@@ -132,6 +132,8 @@ def train(config: DictConfig) -> None:
     data = PhotoDataModule(**settings["data"], steps=settings["trainer"]["max_steps"], seed=settings["seed"])
     module = build_module(settings, style)
     data.setup()
+    if settings["initial"] is not None and resume is None:
+        begin_from(module, settings["initial"])
     if resume is not None:
         check_resumable(resume, settings["style"]["name"], module.network)
     callbacks = build_callbacks(settings, data, style, folder)

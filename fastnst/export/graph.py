@@ -78,10 +78,10 @@ class Graph:
     def module(self, module: nn.Module, x: str, name: str) -> str:
         """What ``module`` makes of ``x``."""
         if isinstance(module, nn.Conv2d):
-            side = module.kernel_size[0] // 2
-            x = self.add("Pad", x, self.whole([0, 0, side, side] * 2), mode="reflect")
+            if side := module.kernel_size[0] // 2:
+                x = self.add("Pad", x, self.whole([0, 0, side, side] * 2), mode="reflect")
             weight, bias = self.parameter(module.weight, f"{name}.weight"), self.parameter(module.bias, f"{name}.bias")
-            return self.add("Conv", x, weight, bias, strides=module.stride)
+            return self.add("Conv", x, weight, bias, strides=module.stride, group=module.groups)
         if isinstance(module, nn.ConvTranspose2d):
             weight = self.parameter(module.weight, f"{name}.weight.transposed")
             sizes = {"strides": module.stride, "pads": [1] * 4, "output_padding": module.output_padding}

@@ -52,12 +52,22 @@ class ConvBlock(nn.Sequential):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions and the identity, without ReLU after the sum (Gross & Wilber 2016, as Johnson et al.)."""
+    """Two 3x3 convolutions and the identity, without ReLU after the sum (Gross & Wilber 2016, as Johnson et al.).
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: number of channels C, in and out.
+        separable: each convolution is one for each channel by itself (3x3) and one across the channels (1x1), as in
+            MobileNet (Howard et al. 2017, arXiv 1704.04861): about a ninth of the multiplications.
+    """
+
+    def __init__(self, channels: int, separable: bool = False) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            *ConvBlock(channels, channels, 3), reflected_conv(channels, channels, 3), InstanceNorm(channels)
+            *_convolution(channels, separable),
+            InstanceNorm(channels),
+            nn.ReLU(inplace=True),
+            *_convolution(channels, separable),
+            InstanceNorm(channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,6 +93,17 @@ class TransposedBlock(nn.Sequential):
         )
 
 
-def reflected_conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
+def reflected_conv(
+    in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1
+) -> nn.Conv2d:
     """A convolution that pads by reflection, so that the picture's border looks like its inside."""
-    return nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, padding_mode="reflect")
+    padding = kernel_size // 2
+    return nn.Conv2d(
+        in_channels, out_channels, kernel_size, stride, padding=padding, padding_mode="reflect", groups=groups
+    )
+
+
+def _convolution(channels: int, separable: bool) -> list[nn.Module]:
+    if not separable:
+        return [reflected_conv(channels, channels, 3)]
+    return [reflected_conv(channels, channels, 3, groups=channels), nn.Conv2d(channels, channels, 1)]

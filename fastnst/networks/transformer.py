@@ -49,6 +49,9 @@ class TransformerNetwork(nn.Module):
             :class:`~fastnst.networks.grain.Grain`; the paper's is 0.
         output: ``"tanh"``, ``"linear"`` or ``"dark_tanh"``, see :data:`OUTPUTS`; the paper's is the first.
         epsilon: added to the variances by instance normalisation.
+        trunk: channels of the residual blocks; None: four times ``width``, the paper's.
+        kernel: side of the first and the last convolution's kernels, odd, 9 or less; the paper's is 9.
+        separable: the residual blocks' convolutions are depthwise separable.
 
     Raises:
         InputError: an argument has no meaning.
@@ -65,6 +68,9 @@ class TransformerNetwork(nn.Module):
         grain: float = 0.0,
         output: str = "tanh",
         epsilon: float = 1e-5,
+        trunk: int | None = None,
+        kernel: int = 9,
+        separable: bool = False,
     ) -> None:
         super().__init__()
         if width < 1 or residual_blocks < 0 or not 0 <= grain <= 1 or not 0 < epsilon < 1:
@@ -76,20 +82,25 @@ class TransformerNetwork(nn.Module):
             raise InputError(f"network upsampling={upsampling!r}: expected 'nearest' or 'transposed'.")
         if output not in OUTPUTS:
             raise InputError(f"network output={output!r}: expected one of {', '.join(OUTPUTS)}.")
+        if (trunk is not None and trunk < 1) or kernel not in (1, 3, 5, 7, 9):
+            raise InputError(
+                f"network trunk={trunk}, kernel={kernel}: expected trunk >= 1 (or null), kernel 1, 3, 5, 7 or 9."
+            )
         up = UpsampleBlock if upsampling == "nearest" else TransposedBlock
         self.arguments: dict[str, Any] = {
             "width": width, "residual_blocks": residual_blocks, "upsampling": upsampling, "grain": grain,
-            "output": output, "epsilon": epsilon,
+            "output": output, "epsilon": epsilon, "trunk": trunk, "kernel": kernel, "separable": separable,
         }  # fmt: skip
+        trunk = 4 * width if trunk is None else trunk
         self.grain = Grain(grain)
         self.encoder = nn.Sequential(
-            ConvBlock(3, width, 9),
+            ConvBlock(3, width, kernel),
             ConvBlock(width, 2 * width, 3, stride=2),
-            ConvBlock(2 * width, 4 * width, 3, stride=2),
+            ConvBlock(2 * width, trunk, 3, stride=2),
         )
-        self.residual = nn.Sequential(*(ResidualBlock(4 * width) for _ in range(residual_blocks)))
-        self.decoder = nn.Sequential(up(4 * width, 2 * width), up(2 * width, width))
-        self.to_rgb = reflected_conv(width, 3, 9)
+        self.residual = nn.Sequential(*(ResidualBlock(trunk, separable) for _ in range(residual_blocks)))
+        self.decoder = nn.Sequential(up(trunk, 2 * width), up(2 * width, width))
+        self.to_rgb = reflected_conv(width, 3, kernel)
         for norm in self.modules():
             if isinstance(norm, InstanceNorm):
                 norm.eps = epsilon

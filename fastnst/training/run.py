@@ -17,10 +17,12 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
+from fastnst.checkpoints import find_model, load_model
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import InputError, require_whole
 from fastnst.images.files import read_image
 from fastnst.images.resizing import resize_short_side
+from fastnst.networks import TransformerNetwork
 from fastnst.training.files import LAST, MODEL, RunFiles
 from fastnst.training.guards import NonFiniteGuard, SkippedPhotos
 from fastnst.training.interruption import StopOnSignals
@@ -90,6 +92,24 @@ def missing_compiler(on_gpu: bool) -> str | None:
     if not any(shutil.which(name) for name in candidates):
         return "a C++ compiler (g++ or clang++; apt-get install g++)"
     return None
+
+
+def begin_from(module: StyleTransferModule, model: str) -> None:
+    """Take the weights of a trained model, of this style or another one, as the first ones.
+
+    Args:
+        model: a model file, or the name of one in ``checkpoints/``.
+
+    Raises:
+        InputError: it cannot be read, or its network is another one.
+    """
+    given, network = load_model(find_model(model)).network, module.network
+    if not isinstance(given, TransformerNetwork) or given.arguments != network.arguments:
+        raise InputError(
+            f"initial={model}: its network is {getattr(given, 'arguments', 'an ONNX model')}, this run's is "
+            f"{network.arguments}: give a model of the same network, or network.arguments that are its own."
+        )
+    network.load_state_dict(given.state_dict())
 
 
 def build_trainer(
