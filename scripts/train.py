@@ -64,7 +64,7 @@ def build_module(settings: dict[str, Any], style: Any) -> StyleTransferModule:
         PerceptualLoss(vgg, style[None], **loss),
         steps=settings["trainer"]["max_steps"],
         seed=settings["seed"],
-        **{key: settings[key] for key in ("learning_rate", "schedule", "range_weight")},
+        **{key: settings[key] for key in ("optimizer", "learning_rate", "schedule", "range_weight")},
     )
 
 

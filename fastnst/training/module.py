@@ -14,8 +14,10 @@ from torch import Tensor
 from fastnst.errors import InputError
 from fastnst.losses import Objective, PerceptualLoss
 from fastnst.networks import TransformerNetwork
+from fastnst.training.muon import Muon
 
 SCHEDULES = ("constant", "one_cycle")
+OPTIMIZERS = ("adam", "muon")
 
 
 class StyleTransferModule(pl.LightningModule):
@@ -25,7 +27,8 @@ class StyleTransferModule(pl.LightningModule):
         network: the network to train.
         loss: the objective, with the style inside; it never enters a checkpoint.
         steps: optimiser steps of the whole run; the schedule ends there.
-        learning_rate: Adam's highest learning rate.
+        learning_rate: the optimiser's highest learning rate.
+        optimizer: ``"adam"`` (Johnson et al. 2016) or ``"muon"`` (:class:`~fastnst.training.muon.Muon`).
         schedule: ``"constant"`` (Johnson et al. 2016) or ``"one_cycle"`` (see :func:`one_cycle`).
         range_weight: weight of the penalty on what enters the tanh beyond ``range_limit``, mean of the squared excess:
             beyond, the tanh is flat and white or black patches would stay for good.
@@ -47,6 +50,7 @@ class StyleTransferModule(pl.LightningModule):
         range_weight: float = 0.0,
         range_limit: float = 1.2,
         seed: int = 0,
+        optimizer: str = "adam",
     ) -> None:
         super().__init__()
         numbers = {"learning_rate": learning_rate, "range_weight": range_weight}
@@ -57,11 +61,14 @@ class StyleTransferModule(pl.LightningModule):
             raise InputError("learning_rate=0: nothing would be learnt; the paper's value is 1e-3.")
         if schedule not in SCHEDULES:
             raise InputError(f"schedule={schedule!r}: expected one of {', '.join(SCHEDULES)}.")
+        if optimizer not in OPTIMIZERS:
+            raise InputError(f"optimizer={optimizer!r}: expected one of {', '.join(OPTIMIZERS)}.")
         self.network = network
         self.loss = loss
         self.steps = steps
         self.learning_rate = learning_rate
         self.schedule = schedule
+        self.optimizer = optimizer
         self.range_weight = range_weight
         self.range_limit = range_limit
         self.seed = seed
@@ -87,9 +94,13 @@ class StyleTransferModule(pl.LightningModule):
         return self.network.to_unit_range(z), torch.relu(z.abs() - self.range_limit).square().mean()
 
     def configure_optimizers(self) -> Any:
-        """Adam with the schedule, stepped every batch."""
-        fused = self.device.type == "cuda"
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.learning_rate, fused=fused)
+        """The optimiser with the schedule, stepped every batch."""
+        parameters = self.network.parameters()
+        optimizer: torch.optim.Optimizer
+        if self.optimizer == "muon":
+            optimizer = Muon(parameters, self.learning_rate)
+        else:
+            optimizer = torch.optim.Adam(parameters, lr=self.learning_rate, fused=self.device.type == "cuda")
 
         def factor(step: int) -> float:
             return one_cycle(step / self.steps) if self.schedule == "one_cycle" else 1.0
