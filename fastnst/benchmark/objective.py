@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from fastnst.benchmark.curves import Curves, curve_key
 from fastnst.benchmark.plots import Line, plot
 from fastnst.benchmark.tables import table
-from fastnst.checkpoints import find_model, load_model
+from fastnst.checkpoints import Model, find_model, load_model
 from fastnst.data.sources import folder_photos, sample_photos
 from fastnst.errors import InputError
 from fastnst.images.files import read_image
@@ -32,9 +33,10 @@ STARTS = ("noise", "content")
 
 
 class Comparison(NamedTuple):
-    """One photograph, one size, one start.
+    """One model, one photograph, one size, one start.
 
     Attributes:
+        model: its name.
         photo: its name.
         size: side of the square in pixels.
         start: what L-BFGS started from.
@@ -43,6 +45,7 @@ class Comparison(NamedTuple):
         iterations: after how many L-BFGS is as low as the network; infinity where it never was.
     """
 
+    model: str
     photo: str
     size: int
     start: str
@@ -102,50 +105,62 @@ def equal_iterations(curve: Sequence[float], value: float) -> float:
 
 def compare(
     loss: PerceptualLoss,
-    stylizer: Stylizer,
-    style: Tensor,
+    stylizers: Mapping[str, Stylizer],
     photo: Path,
     size: int,
     iterations: int,
     starts: Sequence[str] = STARTS,
     callback: Callable[[int, Objective, Tensor], object] | None = None,
     seed: int = 0,
+    curves: Curves | None = None,
 ) -> list[Comparison]:
-    """Stylize one photograph with the network, then optimise it from each start.
+    """Stylize one photograph with each network, and optimise it from each start.
 
     Args:
-        style: (3, h, w); only ``"style_statistics"`` looks at it.
+        stylizers: by the names of their models; all are measured with ``loss``.
         iterations: of L-BFGS, never ended early.
+        curves: where to look for curves that are known already, and to keep new ones.
     """
+    curves = Curves(None) if curves is None else curves
     content = square_photo(photo, size)
-    stylized = stylizer(content).to(loss.vgg.mean)
+    stylized = {name: stylizer(content).to(loss.vgg.mean) for name, stylizer in stylizers.items()}
     content = content.to(loss.vgg.mean)
     with torch.no_grad():
-        network = loss(stylized[None], content[None]).total.item()
+        networks = {name: loss(picture[None], content[None]).total.item() for name, picture in stylized.items()}
     found = []
     for start in starts:
-        first = starting_picture(start, content, style, seed)
-        result = optimize_picture(loss, content, first, iterations, stall_tolerance=0, callback=callback)
-        if result.stopped == "interrupted":
-            raise KeyboardInterrupt
-        curve = [min(result.curve[: number + 1]) for number in range(len(result.curve))]
-        found.append(Comparison(photo.stem, size, start, network, curve, equal_iterations(curve, network)))
+        first = starting_picture(start, content, content, seed)
+        key = curve_key(loss, content, first)
+        if (curve := curves.find(key, iterations)) is None:
+            result = optimize_picture(loss, content, first, iterations, stall_tolerance=0, callback=callback)
+            if result.stopped == "interrupted":
+                raise KeyboardInterrupt
+            curve = [min(result.curve[: number + 1]) for number in range(len(result.curve))]
+            curves.add(key, curve)
+        elif callback is not None:
+            callback(iterations, None, content)  # type: ignore[arg-type]
+        for name, network in networks.items():
+            equal = equal_iterations(curve, network)
+            found.append(Comparison(name, photo.stem, size, start, network, curve, equal))
     return found
 
 
 def summary(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """For each size and start: how many photographs, median and spread of the iterations, median ratio.
+    """For each size, start and model: how many photographs, median and spread of the iterations, median ratio.
 
     Medians with infinities among the values are what they are: infinity where more than half never got there.
     """
     rows = []
-    for size, start in sorted({(one.size, one.start) for one in comparisons}):
-        group = [one for one in comparisons if (one.size, one.start) == (size, start)]
+    groups: dict[tuple[int, str, str], list[Comparison]] = {}
+    for one in comparisons:
+        groups.setdefault((one.size, one.start, one.model), []).append(one)
+    for (size, start, model), group in sorted(groups.items()):
         values = sorted(one.iterations for one in group)
         rows.append(
             {
                 "size": size,
                 "start": start,
+                "model": model,
                 "photographs": len(group),
                 "iterations_median": statistics.median(values),
                 "iterations_lowest": values[0],
@@ -159,33 +174,51 @@ def summary(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
     return rows
 
 
+def same_objective(models: Mapping[str, Model]) -> None:
+    """Several models are compared with one objective.
+
+    Raises:
+        InputError: their cards tell of different ones.
+    """
+    names = ("loss", "loss_network", "weights", "pooling", "style")
+    cards = {name: dict(model.card.get("settings") or {}) for name, model in models.items()}
+    for card in cards.values():  # the path of the style picture does not matter
+        card["style"] = {key: value for key, value in (card.get("style") or {}).items() if key != "image"}
+    first, *others = cards
+    for other in others:
+        if different := [name for name in names if cards[other].get(name) != cards[first].get(name)]:
+            raise InputError(
+                f"--model {first} and {other} were trained on other objectives ({', '.join(different)} differ): "
+                "measure them one by one."
+            )
+
+
 def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, Any], Tensor]:
     """``benchmark.py objective``: print the table; the figures, and a plot of the first photograph's curves."""
     photos = (sample_photos() if options.photos is None else folder_photos(options.photos))[: options.count]
-    model = load_model(find_model(options.model))
-    loss = objective_of(model.card, options.style, device)
-    stylizer = Stylizer(model, device)
+    models = {name: load_model(find_model(name)) for name in options.model}
+    same_objective(models)
+    loss = objective_of(next(iter(models.values())).card, options.style, device)
+    stylizers = {Path(name).stem: Stylizer(model, device) for name, model in models.items()}
+    curves = Curves(options.keep)
     found: list[Comparison] = []
-    total = len(photos) * len(options.sizes) * len(STARTS) * options.iterations
+    most = options.iterations
+    total = len(photos) * len(options.sizes) * len(options.starts) * most
     with tqdm(desc="L-BFGS", total=total, unit="iteration", dynamic_ncols=True) as bar:
+
+        def advance(iteration: int, objective: Objective | None, picture: Tensor) -> None:
+            bar.update(most if objective is None else int(iteration > 0))
+
         for size in options.sizes:
             for photo in photos:
-                found += compare(
-                    loss,
-                    stylizer,
-                    loss.vgg.mean.new_zeros(3, 1, 1),
-                    photo,
-                    size,
-                    options.iterations,
-                    callback=lambda iteration, *_: bar.update(int(iteration > 0)),
-                )
-    most = options.iterations
-    heads = ["size", "start", "photos", "equals", "spread", "network", f"L-BFGS {most}", "ratio"]
+                found += compare(loss, stylizers, photo, size, most, options.starts, advance, curves=curves)
+    heads = ["size", "start", "model", "photos", "equals", "spread", "network", f"L-BFGS {most}", "ratio"]
     rows = summary(found)
     cells = [
         [
             str(row["size"]),
             row["start"],
+            row["model"],
             str(row["photographs"]),
             number(row["iterations_median"], most),
             f"{number(row['iterations_lowest'], most)}-{number(row['iterations_highest'], most)}",
@@ -197,12 +230,16 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
     ]
     print(table([heads, *cells]))
     print(f"equals: iterations of L-BFGS after which it is as low as the network, median. {PUBLISHED}")
-    size = options.sizes[0]
-    first = [one for one in found if one.size == size and one.photo == photos[0].stem]
-    lines = [Line(f"L-BFGS from {one.start}", list(range(1, len(one.curve))), one.curve[1:]) for one in first]
-    lines.append(Line("network", [], [first[0].network]))
+    size, name = options.sizes[0], found[0].model
+    first = [one for one in found if (one.size, one.photo) == (size, photos[0].stem)]
+    lines = [
+        Line(f"L-BFGS from {one.start}", list(range(1, len(one.curve))), one.curve[1:])
+        for one in first
+        if one.model == name
+    ]
+    lines += [Line(one.model, [], [one.network]) for one in first if one.start == first[0].start]
     picture = plot(f"Objective, {first[0].photo}, {size} pixels", "iterations", lines, log_x=most > 20)
-    return {"model": str(options.model), "summary": rows, "runs": [one._asdict() for one in found]}, picture
+    return {"summary": rows, "runs": [one._asdict() for one in found]}, picture
 
 
 def number(value: float, most: int) -> str:

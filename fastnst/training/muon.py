@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients a, b, c of X <- aX + (bA + cA^2)X with A = XX^T (Jordan et al. 2024, "Muon: an optimizer for hidden
-layers in neural networks", kellerjordan.github.io/posts/muon): five rounds bring singular values near 1, not onto it."""
+layers in neural networks", kellerjordan.github.io/posts/muon): five rounds bring singular values near 1."""
 ROUNDS = 5
 MOMENTUM = 0.95
 ADAM_SIZE = 0.2

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -35,8 +36,11 @@ def test_equal_iterations_by_hand():
 
 
 def test_summary_by_hand():
-    runs = [Comparison("a", 64, "noise", 3.0, [9, 2], 5.0), Comparison("b", 64, "noise", 4.0, [9, 1], math.inf)]
-    runs += [Comparison("c", 64, "noise", 5.0, [9, 5], 1.0), Comparison("a", 32, "noise", 1.0, [1, 1], 0.0)]
+    runs = [
+        Comparison("m", "a", 64, "noise", 3.0, [9, 2], 5.0),
+        Comparison("m", "b", 64, "noise", 4.0, [9, 1], math.inf),
+    ]
+    runs += [Comparison("m", "c", 64, "noise", 5.0, [9, 5], 1.0), Comparison("m", "a", 32, "noise", 1.0, [1, 1], 0.0)]
     first, second = summary(runs)
     assert first["size"] == 32 and second["photographs"] == 3
     assert (second["iterations_lowest"], second["iterations_median"], second["iterations_highest"]) == (1, 5, math.inf)
@@ -54,6 +58,41 @@ def test_objective(benchmark, photos, tmp_path):
         assert len(run["curve"]) == 5 and run["curve"] == sorted(run["curve"], reverse=True)
     assert read_image(tmp_path / "plot.png").shape == (3, HEIGHT, WIDTH)
     assert "exists: add --overwrite" in benchmark("objective", "--json", "figures.json").error()
+
+
+def test_curves_are_kept_and_serve_several_models(trained, photos, tmp_path):
+    models = [tmp_path / "one.ckpt", tmp_path / "two.ckpt"]
+    for path in models:
+        shutil.copyfile(trained / "model.ckpt", path)
+
+    def measure(*arguments):
+        common = ["--photos", photos, "--count", 1, "--sizes", 32, "--keep", "kept/curves.json", "--device", "cpu"]
+        return run_script("benchmark", "objective", *common, *arguments, cwd=tmp_path)
+
+    answer = measure("--model", models[0], "--iterations", 4, "--json", "first.json", "--starts", "content")
+    assert answer.code == 0, answer.err
+    kept = json.loads((tmp_path / "kept/curves.json").read_text())["curves"]
+    assert len(kept) == 1
+    mark = {key: [value + 1000 for value in curve] for key, curve in kept.items()}  # shows whether they are read
+    (tmp_path / "kept/curves.json").write_text(json.dumps({"curves": mark}))
+    answer = measure("--model", *models, "--iterations", 3, "--json", "second.json", "--starts", "content", "noise")
+    assert answer.code == 0, answer.err
+    runs = json.loads((tmp_path / "second.json").read_text())["runs"]
+    assert [(run["start"], run["model"]) for run in runs] == [
+        (start, name) for start in ("content", "noise") for name in ("one", "two")
+    ]
+    assert min(runs[0]["curve"]) > 1000 > max(runs[2]["curve"]) and len(runs[0]["curve"]) == 4
+    assert len(json.loads((tmp_path / "kept/curves.json").read_text())["curves"]) == 2
+    (tmp_path / "kept/curves.json").write_text("[]")
+    assert "holds no curves" in measure("--model", models[0]).error()
+
+
+def test_models_of_different_objectives_are_not_compared(trained, tmp_path):
+    model = load_model(trained / "model.ckpt")
+    settings = {**model.card["settings"], "loss": {**model.card["settings"]["loss"], "style_weight": 99.0}}
+    save_model(tmp_path / "other.ckpt", model.network, {**model.card, "settings": settings})
+    answer = run_script("benchmark", "objective", "--model", trained / "model.ckpt", tmp_path / "other.ckpt")
+    assert "other objectives (loss differ)" in answer.error()
 
 
 def test_speed(benchmark, tmp_path):
