@@ -91,7 +91,9 @@ def test_models_of_different_objectives_are_not_compared(trained, tmp_path):
     model = load_model(trained / "model.ckpt")
     settings = {**model.card["settings"], "loss": {**model.card["settings"]["loss"], "style_weight": 99.0}}
     save_model(tmp_path / "other.ckpt", model.network, {**model.card, "settings": settings})
-    answer = run_script("benchmark", "objective", "--model", trained / "model.ckpt", tmp_path / "other.ckpt")
+    answer = run_script(
+        "benchmark", "objective", "--model", trained / "model.ckpt", tmp_path / "other.ckpt", cwd=tmp_path
+    )
     assert "other objectives (loss differ)" in answer.error()
 
 
