@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -38,10 +40,12 @@ def with_colors_of(picture: Tensor, colors: Tensor) -> Tensor:
 
 def color_statistics(picture: Tensor) -> tuple[Tensor, Tensor]:
     """Mean colour (3,) and covariance of the channels (3, 3) over the pixels of (3, H, W)."""
-    pixels = picture.flatten(1)
-    mean = pixels.mean(dim=1)
-    centred = pixels - mean[:, None]
-    return mean, centred @ centred.T / pixels.shape[1]
+    mean = picture.flatten(1).mean(dim=1)
+    covariance = torch.zeros(3, 3, dtype=torch.float64, device=picture.device)
+    for rows in picture.split(256, dim=1):  # a huge picture is not copied
+        centred = rows.flatten(1) - mean[:, None]
+        covariance += centred @ centred.T
+    return mean, (covariance / picture[0].numel()).to(picture)
 
 
 def square_root(covariance: Tensor) -> Tensor:
@@ -64,12 +68,21 @@ def match_colors(picture: Tensor, reference: Tensor, floor: float = 1e-5) -> Ten
     Returns:
         (3, H, W), clamped to [0, 1].
     """
+    return matching_map(picture, reference, floor)(picture)
+
+
+def matching_map(picture: Tensor, reference: Tensor, floor: float = 1e-5) -> Callable[[Tensor], Tensor]:
+    """What :func:`match_colors` does to each pixel, to be applied to any part (3, h, w) of ``picture``."""
     mean, covariance = color_statistics(picture)
     target_mean, target_covariance = (value.to(picture) for value in color_statistics(reference))
     root = square_root(covariance + floor * torch.eye(3).to(covariance))
     transform = square_root(target_covariance) @ torch.linalg.inv(root)
-    recoloured = transform @ (picture.flatten(1) - mean[:, None]) + target_mean[:, None]
-    return recoloured.view_as(picture).clamp(0, 1)
+
+    def recolored(part: Tensor) -> Tensor:
+        pixels = transform @ (part.flatten(1) - mean[:, None]) + target_mean[:, None]
+        return pixels.view_as(part).clamp(0, 1)
+
+    return recolored
 
 
 def apply_color_mode(mode: str, stylized: Tensor, content: Tensor) -> Tensor:
@@ -83,10 +96,16 @@ def apply_color_mode(mode: str, stylized: Tensor, content: Tensor) -> Tensor:
     Raises:
         InputError: an unknown mode.
     """
+    return color_transfer(mode, stylized, content)(stylized, content)
+
+
+def color_transfer(mode: str, stylized: Tensor, content: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """:func:`apply_color_mode` for whole pictures, to be applied to parts: of ``stylized``, and ``content`` there."""
     if mode == "style":
-        return stylized
+        return lambda part, _: part
     if mode == "content":
-        return with_colors_of(stylized, content)
+        return with_colors_of
     if mode == "match":
-        return match_colors(stylized, content)
+        recolored = matching_map(stylized, content)
+        return lambda part, _: recolored(part)
     raise InputError(f"colors={mode!r}: expected one of {', '.join(COLOR_MODES)}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,10 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastnst.errors import InputError
-from fastnst.images.color import COLOR_MODES, apply_color_mode, luma
+from fastnst.images.color import COLOR_MODES, color_transfer, luma
 from fastnst.images.resizing import resize, resize_long_side
 
 LARGEST_STROKE_SCALE = 16
+
+STRIP = 2**21
+"""Pixels that are finished at once, so that of a huge picture there are the photograph and the result, no third."""
 
 
 @dataclass(frozen=True)
@@ -76,18 +80,28 @@ class Controls:
             content: (3, H, W) in [0, 1], after :meth:`reduce`.
 
         Returns:
-            (3, H, W) in [0, 1].
+            (3, H, W) in [0, 1]; ``stylized`` itself, changed, where it has this size already.
         """
         if stylized.shape[-2:] != content.shape[-2:]:
             stylized = enlarge_with_edges(stylized, content) if self.stroke_scale > 1 else _resize_to(stylized, content)
-        stylized = apply_color_mode(self.colors, stylized, content)
+        if self.colors != "style":
+            recolor = color_transfer(self.colors, stylized, content)
+            for rows in strips(*content.shape[-2:]):
+                stylized[:, rows] = recolor(stylized[:, rows], content[:, rows])
         if self.detail > 0:
-            stylized = give_back_detail(stylized, content, self.detail)
+            give_back_detail(stylized, content, self.detail)
         if self.strength < 1:
-            stylized = torch.lerp(content, stylized, self.strength)
+            _blend(stylized, content, self.strength)
         if self.mask is not None:
-            stylized = torch.lerp(content, stylized, _resize_to(self.mask.to(content), content))
+            _blend(stylized, content, _resize_to(self.mask.to(content), content))
         return stylized
+
+
+def strips(height: int, width: int) -> Iterator[slice]:
+    """Rows of a picture, :data:`STRIP` pixels at a time."""
+    rows = max(1, STRIP // width)
+    for top in range(0, height, rows):
+        yield slice(top, min(top + rows, height))
 
 
 def blur(picture: Tensor, sigma: float) -> Tensor:
@@ -103,7 +117,7 @@ def blur(picture: Tensor, sigma: float) -> Tensor:
 
 
 def give_back_detail(stylized: Tensor, content: Tensor, amount: float) -> Tensor:
-    """Replace the finest brightness structure of ``stylized`` by that of ``content``, in part or whole.
+    """Replace the finest brightness structure of ``stylized`` by that of ``content``, in part or whole, in place.
 
     Finest is what a Gaussian blur of 1/400 of the longer side, at least one pixel, takes away: eyelids and letters,
     not brush strokes.
@@ -114,11 +128,19 @@ def give_back_detail(stylized: Tensor, content: Tensor, amount: float) -> Tensor
         amount: 0 to 1.
 
     Returns:
-        (3, H, W) in [0, 1].
+        ``stylized``, (3, H, W) in [0, 1].
     """
-    sigma = max(1.0, max(content.shape[-2:]) / 400)
-    difference = luma(content) - luma(stylized)
-    return (stylized + amount * (difference - blur(difference, sigma))).clamp(0, 1)
+    height, width = content.shape[-2:]
+    sigma = max(1.0, max(height, width) / 400)
+    beyond = math.ceil(3 * sigma)
+    difference = torch.empty(1, height, width)
+    for rows in strips(height, width):
+        difference[:, rows] = luma(content[:, rows]) - luma(stylized[:, rows])
+    for rows in strips(height, width):
+        top = max(rows.start - beyond, 0)
+        blurred = blur(difference[:, top : rows.stop + beyond], sigma)[:, rows.start - top : rows.stop - top]
+        stylized[:, rows] = (stylized[:, rows] + amount * (difference[:, rows] - blurred)).clamp_(0, 1)
+    return stylized
 
 
 def enlarge_with_edges(stylized: Tensor, content: Tensor, radius: int = 2, floor: float = 1e-3) -> Tensor:
@@ -150,8 +172,18 @@ def enlarge_with_edges(stylized: Tensor, content: Tensor, radius: int = 2, floor
     variance = mean(small_brightness**2) - mean_brightness**2
     covariance = mean(small_brightness * stylized) - mean_brightness * mean_stylized
     slope = (covariance / (variance.clamp_min(0) + floor)).clamp(-1, 1)
-    slope = F.interpolate(slope[None], size=full, mode="bilinear", align_corners=False)[0]
-    return (resize(stylized, *full) + slope * brightness).clamp(0, 1)
+    enlarged = resize(stylized, *full)
+    for channel in range(3):
+        fine = F.interpolate(slope[None, channel : channel + 1], size=full, mode="bilinear", align_corners=False)[0]
+        enlarged[channel : channel + 1].add_(fine.mul_(brightness)).clamp_(0, 1)
+    return enlarged
+
+
+def _blend(stylized: Tensor, content: Tensor, share: float | Tensor) -> None:
+    """Keep so much of ``stylized``, in place; the rest is ``content``."""
+    for rows in strips(*content.shape[-2:]):
+        part = share if isinstance(share, float) else share[:, rows]
+        stylized[:, rows] = torch.lerp(content[:, rows], stylized[:, rows], part)
 
 
 def _resize_to(picture: Tensor, other: Tensor) -> Tensor:

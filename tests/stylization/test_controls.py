@@ -8,7 +8,7 @@ from fastnst.errors import InputError
 from fastnst.images.color import color_statistics, luma
 from fastnst.images.resizing import resize
 from fastnst.networks import TransformerNetwork
-from fastnst.stylization import Controls, Stylizer
+from fastnst.stylization import Controls, Stylizer, controls
 from fastnst.stylization.controls import blur, enlarge_with_edges, give_back_detail
 
 
@@ -46,11 +46,23 @@ def test_colors(photo):
 def test_detail_replaces_the_finest_brightness_only(photo):
     painted = 0.4 + 0.2 * torch.rand(photo.shape)
     photo = 0.4 + 0.2 * photo  # far from black and white, so that nothing is clamped
-    full = give_back_detail(painted, photo, 1.0)
+    full = give_back_detail(painted.clone(), photo, 1.0)
     torch.testing.assert_close(luma(full) - blur(luma(full), 1), luma(photo) - blur(luma(photo), 1), atol=0.05, rtol=0)
     torch.testing.assert_close(full - luma(full), painted - luma(painted))  # colours stay
-    torch.testing.assert_close(give_back_detail(painted, photo, 0.5), (painted + full) / 2)
+    torch.testing.assert_close(give_back_detail(painted.clone(), photo, 0.5), (painted + full) / 2)
     assert not torch.equal(Stylizer(model(), "cpu")(photo, Controls(detail=1)), Stylizer(model(), "cpu")(photo))
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{"colors": "content"}, {"colors": "match"}, {"detail": 0.8}, {"strength": 0.4}, {"mask": torch.rand(1, 9, 9)},
+     {"colors": "match", "detail": 0.5, "strength": 0.7, "mask": torch.rand(1, 30, 20)}],
+)  # fmt: skip
+def test_finishing_in_strips_leaves_no_trace(photo, wanted, monkeypatch):
+    painted = torch.rand(photo.shape)
+    whole = Controls(**wanted).finish(painted.clone(), photo)
+    monkeypatch.setattr(controls, "STRIP", 4 * 62)
+    torch.testing.assert_close(Controls(**wanted).finish(painted.clone(), photo), whole)
 
 
 def test_blur_of_a_point_is_a_gaussian():
