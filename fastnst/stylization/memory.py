@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -52,10 +53,34 @@ def _available_on_linux() -> int | None:
     return None
 
 
-def _left_in_container() -> int | None:
-    """What the control group, version 2, has left."""
-    group = Path("/sys/fs/cgroup")
-    try:
-        return int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
-    except (OSError, ValueError):  # no control group, or "max"
-        return None
+def _left_in_container(groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int | None:
+    """What the control groups of this process have left, version 1 or 2, its own and all above it; the least counts.
+
+    A group's use includes the file cache, of which the inactive part is given back when memory is short.
+    """
+    left = []
+    for folder in _control_groups(groups, own):
+        for limit, used, cache in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            with suppress(OSError, ValueError):  # no such file, or "max"
+                free = int((folder / limit).read_text()) - int((folder / used).read_text())
+                with suppress(OSError, ValueError, KeyError):
+                    numbers = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+                    free += int(numbers[cache])
+                left.append(max(free, 0))
+    return min(left, default=None)
+
+
+def _control_groups(groups: Path, own: Path) -> list[Path]:
+    """Folders of the groups that limit this process's memory; the root's where nobody says which they are."""
+    folders = [groups, groups / "memory"]
+    with suppress(OSError, ValueError):
+        for line in own.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            root = groups if controllers == "" else groups / "memory"
+            if controllers == "" or "memory" in controllers.split(","):
+                inside = Path(path.strip().lstrip("/"))
+                folders += [root / part for part in (inside, *inside.parents)]
+    return folders

@@ -184,6 +184,58 @@ def test_the_estimate_grows_with_the_picture():
     assert math.isfinite(memory.SHARE) and memory.fits(network(), 16, 16, torch.device("cpu"))
 
 
+def write(folder, **numbers):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in numbers.items():
+        (folder / name.replace("__", ".")).write_text(f"{value}\n")
+
+
+def test_limits_of_containers(tmp_path):
+    """Version 2 with a limit above the process's own group, version 1, none, and no such files."""
+    own = tmp_path / "own"
+
+    def left():
+        return memory._left_in_container(tmp_path / "groups", own)
+
+    assert left() is None
+    write(tmp_path / "groups", memory__max="max", memory__current=7)
+    own.write_text("0::/user.slice/job\n")
+    assert left() is None
+    write(tmp_path / "groups" / "user.slice", memory__max=1000, memory__current=700, memory__stat="inactive_file 150")
+    write(tmp_path / "groups" / "user.slice" / "job", memory__max="max", memory__current=10)
+    assert left() == 450
+    write(tmp_path / "groups" / "user.slice" / "job", memory__max=500, memory__current=600)
+    assert left() == 0
+    own.write_text("12:cpu,cpuacct:/x\n4:memory:/docker/abc\n")
+    write(tmp_path / "groups" / "memory", memory__limit_in_bytes=2**63 - 4096, memory__usage_in_bytes=5)
+    write(tmp_path / "groups" / "memory" / "docker" / "abc", memory__limit_in_bytes=90, memory__usage_in_bytes=20)
+    assert left() == 70
+
+
+def test_a_gpu_without_room_goes_on_in_tiles(runs, monkeypatch):
+    """The memory that CUDA reports decides; what it cannot foresee is answered after the error, the cache emptied."""
+    gpu, emptied = torch.device("cuda"), []
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
+    assert memory.free_bytes(gpu) == 1000 and not memory.fits(network(), 16, 16, gpu)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**40, 2**40))
+    assert memory.fits(network(), 4000, 4000, gpu)
+    model, picture = Model(network(), {}, None), photograph(50, 60)
+    expected = Stylizer(model, "cpu")(picture)
+    stylize = Stylizer(model, "cpu")
+    stylize.device = gpu
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(True))
+    to = torch.Tensor.to
+
+    def full(tensor, *args, **kwargs):
+        if args == (gpu,) and not emptied:  # the whole picture
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+        return tensor if args == (gpu,) else to(tensor, *args, **kwargs)
+
+    monkeypatch.setattr(torch.Tensor, "to", full)
+    tiled = stylize(picture)
+    assert emptied == [True] and len(runs) == 1 and (tiled - expected).abs().max() < 1 / 255
+
+
 def test_a_sealed_network_runs_whole():
     class Sealed(torch.nn.Module):
         def forward(self, x):
