@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
-import tempfile
 import warnings
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
 from fastnst.checkpoints import find_model, load_model
 from fastnst.errors import InputError, input_errors_end_with_code_2
 from fastnst.images.color import COLOR_MODES
-from fastnst.images.files import MAX_PIXELS, savable_extensions, save_image
+from fastnst.images.files import MAX_PIXELS, save_image
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -34,6 +33,10 @@ def seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is no time: expected seconds or h:mm:ss") from None
 
 
+def ending(text: str) -> str:
+    return text.lower().lstrip(".")
+
+
 def shares(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
@@ -48,6 +51,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--mix", type=shares, help="share of each --model, for instance 0.6,0.4 (default: equal shares)")
     add("--input", type=Path, help="picture, folder, GIF, video, or - for standard input; `samples`: the sample photos")
     add("--output", type=Path, help="file, folder, or - for standard output (default: in stylized/); extension: format")
+    add(
+        "--format",
+        type=ending,
+        help="of outputs that are not named, for instance jpg (default: png; what moves keeps its own)",
+    )
     add("--strength", type=float, default=1.0, help="0 (the photograph) to 1 (the painting)")
     add("--colors", choices=COLOR_MODES, default="style", help="colours of the painting, of the photograph, or matched")
     add("--detail", type=float, default=0.0, help="0 to 1: how much fine structure of the photograph comes back")
@@ -69,81 +77,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def plan(options: argparse.Namespace, name: str) -> list[tuple[Path, Path]]:
-    """Which file goes into which, checked before anything is painted."""
-    from fastnst.stylization.outputs import pairs
-
-    if options.input is None or (str(options.input) == "samples" and not options.input.exists()):
-        from fastnst.data.sources import sample_photos
-
-        photos = [photo for photo in sample_photos() if options.input is not None or photo.stem == "chelsea"]
-        work = [pair for photo in photos for pair in pairs(photo, options.output, name)]
-    else:
-        work = pairs(options.input, options.output, name)
-    if options.sheet is not None and options.sheet.suffix.lower() not in savable_extensions():
-        raise InputError(f"--sheet {options.sheet}: expected one of {', '.join(savable_extensions())} at its end.")
-    if len({output for _, output in work}) < len(work):
-        raise InputError(f"--output {options.output} is one file for {len(work)} pictures: give a folder.")
-    outputs = [output for _, output in work] + ([] if options.sheet is None else [options.sheet])
-    taken = [output for output in outputs if output.exists()]
-    if taken and not options.overwrite:
-        raise InputError(
-            f"{taken[0]} exists ({len(taken)} in all): add --overwrite to replace, or give another --output."
-        )
-    sources = {source.resolve() for source, _ in work}
-    for output in taken:
-        if output.resolve() in sources:
-            raise InputError(f"--output {output} is the input itself: give another name.")
-    return work
-
-
-def streams(options: argparse.Namespace, stack: ExitStack) -> Path | None:
-    """Put files in place of standard input and output; returns the one to copy to standard output."""
-    if "-" not in (str(options.input), str(options.output)):
-        return None
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fastnst-")))
-    if str(options.input) == "-":
-        options.input = folder / "standard_input"
-        with open(options.input, "wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-    if str(options.output) != "-":
-        return None
-    options.output = folder / "standard_output.png"
-    return options.output
-
-
-def stylize_one(source: Path, output: Path, options: argparse.Namespace, stylizer: Any, controls: Any) -> tuple:
-    """One file, still or moving: before and after of a still, a line about it, and why it ended early or None."""
-    from tqdm import tqdm
-
-    from fastnst.stylization.moving import Painter, is_moving, stylize_moving
-    from fastnst.stylization.stills import stylize_still
-    from fastnst.stylization.temporal import Flicker, Steady
-    from fastnst.stylization.video_writer import CODECS
-
-    shared = {"quality": options.quality, "overwrite": options.overwrite, "max_pixels": options.max_pixels}
-    moves = is_moving(source, options.max_pixels)
-    with tqdm(disable=None, leave=False, unit="frame", dynamic_ncols=True) as bar:
-
-        def tell(done: float, total: int | None = 100) -> None:
-            bar.total = total
-            bar.update((done if moves else round(100 * done)) - bar.n)
-
-        if not moves or output.suffix.lower() not in {*CODECS, ".gif", ".webp", ".png", ".apng", ".avif"}:
-            bar.unit = "%"
-            content, stylized, notes = stylize_still(
-                source, output, stylizer, controls, compare=options.compare, progress=tell, **shared
-            )
-            size = f"{content.shape[-1]}x{content.shape[-2]}"
-            return (content, stylized), f"{source} ({', '.join([size, *notes])}) -> {output}", None
-        painter = Painter(stylizer, controls)
-        painter.steady = None if options.temporal is None else Steady(options.temporal)
-        painter.flicker = Flicker() if options.stats else None
-        outcome = stylize_moving(source, output, painter, start=options.start, end=options.end, progress=tell, **shared)
-    notes = [f"{outcome.frames} frames", *outcome.notes, *([str(painter.flicker)] if painter.flicker else [])]
-    return None, f"{source} ({', '.join(notes)}) -> {output}", outcome.problem
-
-
 def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     paths = [find_model(name) for name in options.model]
@@ -151,47 +84,40 @@ def main(arguments: list[str] | None = None) -> int:
     if options.info:
         print(json.dumps(models[0].card if len(models) == 1 else [model.card for model in models], indent=2))
         return 0
+    from fastnst.data.sources import sample_photos
+    from fastnst.stylization.outputs import plan
+    from fastnst.stylization.streams import STREAM, files_for_streams
+
     names = [
         path.stem if path.stem != "model" else model.card["style"]["name"]
         for path, model in zip(paths, models, strict=True)
     ]
-    with ExitStack() as stack:
-        to_standard_output = streams(options, stack)
-        work = plan(options, "+".join(names))
-        code = stylize_all(work, options, models, sys.stderr if to_standard_output else sys.stdout)
-        if to_standard_output is not None and to_standard_output.exists():
-            with open(to_standard_output, "rb") as file:
-                shutil.copyfileobj(file, sys.stdout.buffer)
-    return code
+    source = options.input or next(photo for photo in sample_photos() if photo.stem == "chelsea")
+    out = sys.stderr if options.output == STREAM else sys.stdout
+    with files_for_streams(source, options.output, options.format, sys.stdin, sys.stdout) as files:
+        source, options.output = files
+        sources = sample_photos() if str(source) == "samples" and not source.exists() else [source]
+        work = plan(
+            sources, options.output, "+".join(names),
+            kind=options.format, sheet=options.sheet, overwrite=options.overwrite,
+        )  # fmt: skip
+        return stylize_all(work, options, models, out)
 
 
-def stylize_all(work: list[tuple[Path, Path]], options: argparse.Namespace, models: list, out: Any) -> int:
+def stylize_all(work: list[tuple[Path, Path]], options: argparse.Namespace, models: list, out: TextIO) -> int:
+    """All files, one after the other, whatever becomes of the others; returns the exit code."""
     import torch
-    from PIL import Image
 
     from fastnst.images.grids import labelled_grid
-    from fastnst.stylization import Controls, Stylizer
-    from fastnst.stylization.stills import read_mask
+    from fastnst.stylization.files import stylize_file
 
-    if not 1 <= options.quality <= 100:
-        raise InputError(f"--quality {options.quality}: quality {options.quality} is outside 1 to 100; 95 is good.")
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit answers, in one line
-    if options.max_pixels > MAX_PIXELS:
-        Image.MAX_IMAGE_PIXELS = options.max_pixels
-    controls = Controls(
-        options.strength, options.colors, options.detail,
-        None if options.mask is None else read_mask(options.mask, options.max_pixels),
-        options.stroke_scale, options.max_side,
-    )  # fmt: skip
-    try:
-        stylizer = Stylizer(models, options.device, mix=options.mix, tile=options.tile)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {options.device}: {str(error).splitlines()[0]}") from None
+    handling, controls, stylizer = prepare(options, models)
     failed, shown = 0, []
     for number, (source, output) in enumerate(work, start=1):
         place = f"[{number}/{len(work)}]"
         try:
-            still, line, problem = stylize_one(source, output, options, stylizer, controls)
+            with progress_bar() as progress:
+                done = stylize_file(source, output, stylizer, controls, handling, progress)
         except (InputError, torch.OutOfMemoryError) as error:
             if len(work) == 1 and isinstance(error, InputError):
                 raise
@@ -201,12 +127,12 @@ def stylize_all(work: list[tuple[Path, Path]], options: argparse.Namespace, mode
         except KeyboardInterrupt:
             print(f"Stopped; what was finished until then: {output}", file=sys.stderr)
             return 130
-        print(f"{place} {line}", file=out, flush=True)
-        if problem is not None:
+        print(f"{place} {done.line}", file=out, flush=True)
+        if done.problem is not None:
             failed += 1
-            print(f"{problem}: what could be read is in {output}.", file=sys.stderr)
-        if still is not None:
-            content, stylized = still
+            print(f"{done.problem}: what could be read is in {output}.", file=sys.stderr)
+        if done.still is not None:
+            content, stylized = done.still
             if controls.mask is not None and controls.mask.shape[-2:] != stylized.shape[-2:]:
                 print(f"{options.mask}: the mask was resized to the picture.", file=sys.stderr)
             if options.sheet is not None:
@@ -219,6 +145,48 @@ def stylize_all(work: list[tuple[Path, Path]], options: argparse.Namespace, mode
     if failed and len(work) > 1:
         print(f"{failed} of {len(work)} failed, the others are done.", file=sys.stderr)
     return 1 if failed else 0
+
+
+def prepare(options: argparse.Namespace, models: list) -> tuple[Any, Any, Any]:
+    """How files are handled, the controls, and the stylizer."""
+    from PIL import Image
+
+    from fastnst.stylization import Controls, Stylizer
+    from fastnst.stylization.files import Handling
+    from fastnst.stylization.stills import read_mask
+
+    handling = Handling(
+        options.quality, options.overwrite, options.max_pixels, options.compare,
+        options.start, options.end, options.temporal, options.stats,
+    )  # fmt: skip
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit answers, in one line
+    if options.max_pixels > MAX_PIXELS:
+        Image.MAX_IMAGE_PIXELS = options.max_pixels
+    controls = Controls(
+        options.strength, options.colors, options.detail,
+        None if options.mask is None else read_mask(options.mask, options.max_pixels),
+        options.stroke_scale, options.max_side,
+    )  # fmt: skip
+    try:
+        stylizer = Stylizer(models, options.device, mix=options.mix, tile=options.tile)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"--device {options.device}: {str(error).splitlines()[0]}") from None
+    return handling, controls, stylizer
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[float, int | None], None]]:
+    """Frames and frames a second, or the finished part of a picture in percent; nothing where nobody looks."""
+    from tqdm import tqdm
+
+    with tqdm(disable=None, leave=False, dynamic_ncols=True) as bar:
+
+        def tell(done: float, total: int | None) -> None:
+            still = total == 1
+            bar.unit, bar.total = ("%", 100) if still else ("frame", total)
+            bar.update((round(100 * done) if still else done) - bar.n)
+
+        yield tell
 
 
 if __name__ == "__main__":

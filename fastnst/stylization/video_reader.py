@@ -23,6 +23,10 @@ UNSPECIFIED = 2
 """Colour tag of a file that does not say (ITU-T H.273)."""
 
 
+LEEWAY = Fraction(1, 5)
+"""Seconds that the last frame may be short of the length a file states without counting as cut off."""
+
+
 class VideoFrame(NamedTuple):
     """A frame, upright.
 
@@ -98,8 +102,14 @@ class VideoReader:
         self.frames: int | None = count or None
 
     def _duration(self) -> Fraction | None:
+        """The video's length in seconds; of some containers that of their longest stream, which may be the sound."""
+        self.duration_is_of_all = False
         if self.stream.duration and self.stream.time_base:
             return self.stream.duration * self.stream.time_base
+        with suppress(KeyError, ValueError):  # Matroska: 00:01:02.345000000
+            hours, minutes, seconds = self.stream.metadata["DURATION"].split(":")
+            return 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds)
+        self.duration_is_of_all = True
         return Fraction(self.container.duration, 1_000_000) if self.container.duration else None
 
     def __iter__(self) -> Iterator[VideoFrame | Any]:
@@ -110,12 +120,13 @@ class VideoReader:
         last: Fraction | None = None
         zero = (self.stream.start_time or 0) * self.stream.time_base
         cut = Fraction(self.start).limit_denominator(1000)
-        finished = False
+        finished, sound_reached = False, Fraction(0)
         for packet, frames in self._demuxed():
             if packet is not None:
                 if packet.pts is None or packet.dts is None:
                     continue
                 time = packet.pts * packet.time_base - zero
+                sound_reached = max(sound_reached, time + (packet.duration or 0) * packet.time_base)
                 if finished and self.end is not None and time > self.end + 2:
                     break
                 if (cut == 0 or time >= cut) and (self.end is None or time < self.end):  # sound begins before 0
@@ -133,9 +144,10 @@ class VideoReader:
                 break
         wanted = self.duration if self.end is None else min(self.end, self.duration or self.end)
         reached = Fraction(0) if last is None else last - zero
+        end_seen = max(reached, sound_reached) if self.duration_is_of_all else reached
         if self.problem is not None:
             self.problem = f"{self.path} is damaged after {float(reached):.2f} s ({self.problem})"
-        elif wanted is not None and not finished and reached + 3 / self.rate < wanted:
+        elif wanted is not None and not finished and end_seen + max(3 / self.rate, LEEWAY) < wanted:
             self.problem = f"{self.path} breaks off after {float(reached):.2f} of {float(wanted):.2f} s"
 
     def _demuxed(self) -> Iterator[tuple[Any, list[Any]]]:

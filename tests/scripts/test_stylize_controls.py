@@ -1,8 +1,11 @@
 """Controls, streams, moving pictures and bad input through the command line."""
 
+import signal
 import subprocess
 import sys
+import threading
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -114,6 +117,63 @@ def test_a_broken_video_ends_with_code_1(stylize, here):
         assert answer.code == 1 and "what could be read is in out.gif" in answer.err
 
 
+@pytest.fixture
+def film(here):
+    """Two seconds of noise in Matroska, which can be read up to where it is cut."""
+    with av.open(str(here / "film.mkv"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=30)
+        stream.width, stream.height, stream.bit_rate = 64, 48, 2_000_000
+        for number in range(60):
+            values = np.random.default_rng(number).integers(0, 256, (48, 64, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(values, format="rgb24")))
+        container.mux(stream.encode())
+    return here / "film.mkv"
+
+
+def frames_of(path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_a_cut_video_ends_with_code_1(stylize, here, film):
+    (here / "cut.mkv").write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    answer = stylize("--model", "a.ckpt", "--input", "cut.mkv", "--output", "out.mkv")
+    assert answer.code == 1 and "cut.mkv" in answer.err and "what could be read is in out.mkv" in answer.err
+    assert 10 < frames_of(here / "out.mkv") < 60
+
+
+def test_ctrl_c_leaves_a_playable_file(here, film, project):
+    """A real signal to a real process; the file without a name yet says when frames are being written."""
+    command = [sys.executable, project / "scripts" / "stylize.py", "--device", "cpu", "--model", "a.ckpt"]
+    command += ["--stroke-scale", "0.1", "--input", film, "--output", "out.mp4"]  # slow frames: ten times as large
+    process = subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    waited = threading.Event()
+    while process.poll() is None and not any(here.glob(".*.mp4")):
+        waited.wait(0.05)
+    waited.wait(1.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130 and err == "Stopped; what was finished until then: out.mp4\n"
+    assert not list(here.glob(".*.mp4"))
+    if (here / "out.mp4").exists():  # at least one frame was finished
+        assert 0 < frames_of(here / "out.mp4") < 60
+
+
+def test_formats_of_standard_output_and_of_folders(here, project, stylize):
+    command = [sys.executable, project / "scripts" / "stylize.py", "--device", "cpu", "--model", "a.ckpt"]
+    done = subprocess.run(
+        [*command, "--input", "-", "--output", "-", "--format", ".JPG"],
+        cwd=here, input=(here / "in.jpg").read_bytes(), capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stdout[:2] == b"\xff\xd8", done.stderr
+    (here / "photos").mkdir()
+    (here / "in.jpg").rename(here / "photos" / "in.png")  # whatever it is called
+    assert stylize("--model", "a.ckpt", "--input", "photos", "--output", "out", "--format", "webp").code == 0
+    assert Image.open(here / "out" / "in.webp").format == "WEBP"
+    answer = stylize("--model", "a.ckpt", "--input", "photos", "--output", "-")
+    assert "--output - holds one picture" in answer.error()
+
+
 def test_a_folder_of_everything(stylize, here):
     folder = here / "a folder ünd more"
     (folder / "sub").mkdir(parents=True)
@@ -157,6 +217,8 @@ def test_cut_pictures_of_every_format(stylize, here, kind):
         ("--max-pixels 1000", "48 x 36 pixels; the limit is 1,000 pixels: make it smaller first or raise --max-pixels"),
         ("--output in.jpg --overwrite", "--output in.jpg is the input itself"),
         ("--output out.mp4", "--output out.mp4: expected one of .png"),
+        ("--format docx", "--format docx: expected one of png, jpg"),
+        ("--format jpg --output out.png", "--format jpg and --output out.png name two formats"),
         ("--start nonsense", "'nonsense' is no time"),
     ],
 )

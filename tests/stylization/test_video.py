@@ -104,6 +104,39 @@ def test_sound_is_copied(tmp_path):
     assert outcome.frames == 12 and outcome.notes == ["audio stream 1 (aac) does not go into .webm"]
 
 
+def test_subtitles_are_copied(tmp_path):
+    """Text, times and language; into MP4, which holds none of that kind, they do not go, and it is said."""
+    (tmp_path / "words.srt").write_text(
+        "1\n00:00:00,050 --> 00:00:00,150\nfirst words\n\n2\n00:00:00,200 --> 00:00:00,350\nlast words\n"
+    )
+    source = tmp_path / "in.mkv"
+    with av.open(str(make(tmp_path / "silent.mkv", sound=True))) as film, av.open(str(tmp_path / "words.srt")) as words:
+        streams = [film.streams.video[0], film.streams.audio[0], words.streams.subtitles[0]]
+        with av.open(str(source), "w") as container:
+            copies = [container.add_stream_from_template(stream) for stream in streams]
+            copies[2].metadata["language"] = "nld"
+            packets_ = [*film.demux(), *words.demux()]
+            for packet in sorted((each for each in packets_ if each.dts is not None), key=lambda each: each.dts):
+                packet.stream = copies[streams.index(packet.stream)]
+                container.mux(packet)
+
+    def subtitles(path):
+        with av.open(str(path)) as container:
+            stream = container.streams.subtitles[0]
+            found = [packet for packet in container.demux(stream) if packet.size]
+            return stream.metadata.get("language"), [(bytes(p), p.pts * p.time_base, p.duration) for p in found]
+
+    outcome = stylize_moving(source, tmp_path / "out.mkv", lambda picture: picture)
+    assert outcome.problem is None  # although the sound goes on after the last picture
+    assert outcome.notes == [] and subtitles(tmp_path / "out.mkv") == subtitles(source)
+    language, words = subtitles(source)
+    assert language == "nld" and [text for text, _, _ in words] == [b"first words", b"last words"]
+    assert packets(tmp_path / "out.mkv") == packets(source) != []
+    outcome = stylize_moving(source, tmp_path / "out.mp4", lambda picture: picture)
+    assert outcome.frames == 12 and outcome.notes == ["subtitle stream 2 (srt) does not go into .mp4"]
+    assert packets(tmp_path / "out.mp4") == packets(source)
+
+
 @pytest.mark.parametrize("space", [1, 5])
 def test_colour_tags(tmp_path, space):
     tags = {"colorspace": space, "color_primaries": 1, "color_trc": 1, "color_range": 1}
@@ -161,6 +194,27 @@ def test_a_cut_video(tmp_path):
     outcome = stylize_moving(tmp_path / "cut.mkv", tmp_path / "out.mkv", lambda picture: picture)
     assert outcome.problem is not None and "cut.mkv" in outcome.problem
     assert 5 < outcome.frames < 60 and len(read(tmp_path / "out.mkv")) == outcome.frames
+
+
+@pytest.mark.parametrize("extension", [".mkv", ".mp4", ".ts", ".avi", ".webm"])
+def test_sound_that_outlasts_the_pictures_is_no_damage(tmp_path, extension):
+    with av.open(str(tmp_path / f"in{extension}"), "w") as container:
+        stream = container.add_stream("libvpx-vp9" if extension == ".webm" else "mpeg4", rate=25)
+        stream.width = stream.height = 32
+        audio = container.add_stream("libopus" if extension == ".webm" else "mp2", rate=48000)
+        for number in range(5):
+            frame = av.VideoFrame.from_ndarray(scene(number, 32, 32), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+        for number in range(30):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 2 * 1920), np.int16), format="s16", layout="stereo")
+            frame.sample_rate, frame.pts, frame.time_base = 48000, 1920 * number, Fraction(1, 48000)
+            container.mux(audio.encode(frame))
+        container.mux(audio.encode())
+    reader = VideoReader(tmp_path / f"in{extension}")
+    assert sum(isinstance(item, VideoFrame) for item in reader) == 5 and reader.problem is None
+    reader.close()
 
 
 def test_only_a_few_frames_wait(tmp_path, monkeypatch):
