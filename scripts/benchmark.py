@@ -41,7 +41,18 @@ def speed(add) -> None:
     add("--sizes", type=int, nargs="+", default=[256, 512, 1024], help="in pixels (default: 256 512 1024)")
 
 
-COMMANDS = {"objective": objective, "speed": speed}
+def frontier(add) -> None:
+    """size, speed and objective of several models of one style, compared with the first"""
+    add("--model", nargs="+", default=["mosaic"], help="model files, or names of some in checkpoints/")
+    add("--photos", type=Path, help="folder of held-out photographs (default: scikit-image's samples)")
+    add("--count", type=int, default=5, help="so many of them (default: 5)")
+    add("--style", type=Path, help="their style picture, where it is none of the shipped ones")
+    add("--size", type=int, default=1024, help="side in pixels of the picture that is timed (default: 1024)")
+    add("--repeats", type=int, default=5, help="timings of each; the median counts (default: 5)")
+    add("--against", type=Path, metavar="FILE.onnx", help="also time somebody else's network")
+
+
+COMMANDS = {"objective": objective, "speed": speed, "frontier": frontier}
 """Each is run by ``run(options, device)`` of the file of its name in fastnst/benchmark/."""
 
 
@@ -60,7 +71,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def check(options: argparse.Namespace) -> None:
-    least = {"count": 1, "repeats": 1, "iterations": 3, "batch": 1, "width": 1, "curves": 2}
+    least = {"count": 1, "repeats": 1, "iterations": 3, "batch": 1, "width": 1, "curves": 2, "size": 16}
     for name, value in vars(options).items():
         if name in least and value is not None:
             require_whole(f"--{name}", value, least[name])

@@ -25,7 +25,7 @@ def choices(group: str) -> list[str]:
 def test_how_many_there_are():
     counts = {group: choices(group) for group in ("style", "network", "loss", "data", "trainer", "experiment")}
     assert counts["style"] == sorted([*NAMES, "custom"]) and len(counts["style"]) == 7
-    assert counts["network"][:2] == ["johnson", "johnson2016"]
+    assert counts["network"] == ["johnson", "johnson2016", "slim", "tiny"]
     assert counts["loss"] == ["johnson2016", "normalized"]
     assert counts["data"] == ["coco", "folder", "samples"]
     assert counts["trainer"] == ["auto", "cpu", "ddp", "gpu"]
@@ -106,6 +106,27 @@ def test_train_a_style_of_ones_own(train, photos, tmp_path):
     assert answer.code == 0, answer.err
     (run,) = (tmp_path / "outputs" / "My painting").iterdir()
     assert load_model(run / "model.ckpt").card["style"]["name"] == "My painting"
+
+
+def test_train_from_another_models_weights(train, tmp_path):
+    assert train("style=waves", "output_dir=first").code == 0
+    first = load_model(tmp_path / "first" / "model.ckpt")
+    answer = train("style=mosaic", "initial=first/model.ckpt", "learning_rate=1e-9", "output_dir=second")
+    assert answer.code == 0, answer.err
+    second = load_model(tmp_path / "second" / "model.ckpt")
+    assert second.card["style"]["name"] == "mosaic" and second.card["settings"]["initial"] == "first/model.ckpt"
+    for name, value in first.network.state_dict().items():
+        torch.testing.assert_close(second.network.state_dict()[name], value, atol=1e-7, rtol=0)
+    answer = train("initial=first/model.ckpt", "network.arguments.kernel=5", "output_dir=third")
+    assert answer.code == 2 and "give a model of the same network" in answer.err
+    assert "nothing.ckpt" in train("initial=nothing.ckpt").err
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_train_with_every_optimizer(train, tmp_path, optimizer):
+    answer = train(f"optimizer={optimizer}", "output_dir=run")
+    assert answer.code == 0, answer.err
+    assert load_model(tmp_path / "run" / "model.ckpt").card["settings"]["optimizer"] == optimizer
 
 
 @pytest.mark.parametrize("network", choices("network"))

@@ -23,6 +23,7 @@ NETWORKS = [
     {"grain": 0.03},
     {"upsampling": "transposed", "output": "linear", "epsilon": 1e-3},
     {"output": "dark_tanh", "residual_blocks": 0},
+    {"trunk": 12, "kernel": 5, "separable": True},
 ]
 
 
@@ -42,7 +43,7 @@ def made(folder, **arguments):
     return load_model(folder / "small.ckpt")
 
 
-@pytest.mark.parametrize("arguments", NETWORKS, ids=["ours", "foreign", "dark"])
+@pytest.mark.parametrize("arguments", NETWORKS, ids=["ours", "foreign", "dark", "slim"])
 def test_onnx_equals_pytorch_at_every_size(arguments, tmp_path):
     model = made(tmp_path, **arguments)
     assert export_onnx(model, tmp_path / "m.onnx").largest < 1e-4

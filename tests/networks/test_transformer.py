@@ -38,6 +38,17 @@ def test_parameter_count_of_other_sizes(width, blocks):
     assert sum(value.numel() for value in network.parameters()) == parameters(width, blocks)
 
 
+def test_parameter_count_of_a_slim_network():
+    """c5s1-4, d8, d10, one residual block of 2 x (3x3 for each channel, 1x1, norm), u8, u4, c5s1-3."""
+    arguments = {"width": 4, "residual_blocks": 1, "trunk": 10, "kernel": 5, "separable": True}
+    plain = [(3, 4, 5), (4, 8, 3), (8, 10, 3), (10, 8, 3), (8, 4, 3)]
+    expected = sum(convolution(*each) + 2 * each[1] for each in plain) + convolution(4, 3, 5)
+    expected += 2 * (convolution(1, 10, 3) + convolution(10, 10, 1) + 2 * 10)
+    network = build_network("transformer", arguments)
+    assert sum(value.numel() for value in network.parameters()) == expected
+    assert network(torch.rand(1, 3, 18, 21)).shape == (1, 3, 18, 21)
+
+
 @pytest.mark.parametrize("upsampling", ["nearest", "transposed"])
 def test_every_size_from_16_to_257_comes_back(upsampling):
     network = build_network("transformer", {"width": 1, "residual_blocks": 1, "upsampling": upsampling, "grain": 0.1})
@@ -122,6 +133,8 @@ def test_arguments_rebuild_the_network():
         ("transformer", {"upsampling": "bilinear"}, "'bilinear': expected 'nearest' or 'transposed'"),
         ("transformer", {"grain": -0.1}, "grain=-0.1"),
         ("transformer", {"grain": 2}, "grain=2"),
+        ("transformer", {"trunk": 0}, "trunk=0"),
+        ("transformer", {"kernel": 4}, "kernel=4"),
     ],
 )
 def test_what_cannot_be_built(name, arguments, message):

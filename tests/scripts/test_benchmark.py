@@ -5,6 +5,7 @@ import math
 import shutil
 from types import SimpleNamespace
 
+import onnx
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from fastnst.benchmark.objective import Comparison, equal_iterations, objective_
 from fastnst.benchmark.plots import HEIGHT, WIDTH, Line, plot
 from fastnst.checkpoints import load_model, save_model
 from fastnst.errors import InputError
+from fastnst.export.graph import network_to_onnx
 from fastnst.images.files import read_image
 from fastnst.losses.functional import gram_matrix
 from fastnst.networks import TransformerNetwork
@@ -104,6 +106,30 @@ def test_speed(benchmark, tmp_path):
     for row in json.loads((tmp_path / "figures.json").read_text())["rows"]:
         assert row["seconds_500"] == pytest.approx(500 * row["iteration_seconds"])
         assert row["ratio_100"] == pytest.approx(100 * row["iteration_seconds"] / row["network_seconds"])
+
+
+def test_frontier(trained, photos, tmp_path):
+    model = load_model(trained / "model.ckpt")
+    slim = TransformerNetwork(width=2, trunk=6, kernel=5, separable=True, residual_blocks=1)
+    save_model(tmp_path / "slim.ckpt", slim, {key: value for key, value in model.card.items() if key != "network"})
+    onnx.save(network_to_onnx(slim), tmp_path / "peer.onnx")
+    arguments = ["--photos", photos, "--count", 1, "--size", 32, "--repeats", 2, "--device", "cpu"]
+    models = ["--model", trained / "model.ckpt", tmp_path / "slim.ckpt"]
+    answer = run_script("benchmark", "frontier", *models, *arguments, "--against", tmp_path / "peer.onnx",
+                        "--json", "f.json", "--plot", "f.png", cwd=tmp_path)  # fmt: skip
+    assert answer.code == 0, answer.err
+    figures = json.loads((tmp_path / "f.json").read_text())
+    first, second = figures["rows"]
+    assert first["objective_ratio"] == 1 and second["objective_ratio"] == second["objective"] / first["objective"]
+    assert second["parameters"] == sum(one.numel() for one in slim.parameters()) and second["network"]["trunk"] == 6
+    assert second["kilobytes"] == (tmp_path / "slim.ckpt").stat().st_size / 1000 and figures["against"]["seconds"] > 0
+    loss = objective_of(model.card, None, torch.device("cpu"))
+    content = square_photo(sorted(photos.iterdir())[0], 256)[None]
+    with torch.no_grad():
+        expected = loss(load_model(tmp_path / "slim.ckpt").network(content).clamp(0, 1), content).total.item()
+    assert second["objective"] == pytest.approx(expected, rel=1e-3)
+    broken = run_script("benchmark", "frontier", *models, "--against", trained / "model.ckpt", cwd=tmp_path)
+    assert "is no ONNX model" in broken.error()
 
 
 def test_the_card_gives_the_objective(trained):

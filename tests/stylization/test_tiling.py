@@ -49,7 +49,14 @@ def test_tiles_equal_the_whole(shape, tile):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"upsampling": "transposed"}, {"residual_blocks": 3}, {"residual_blocks": 0}, {"grain": 0}]
+    "arguments",
+    [
+        {"upsampling": "transposed"},
+        {"residual_blocks": 3},
+        {"residual_blocks": 0},
+        {"grain": 0},
+        {"trunk": 20, "kernel": 5, "separable": True},
+    ],
 )
 def test_every_network(arguments):
     net, picture = network(**arguments), photograph(70, 90)
