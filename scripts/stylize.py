@@ -17,6 +17,7 @@ from fastnst.checkpoints import find_model, load_model
 from fastnst.errors import InputError, input_errors_end_with_code_2
 from fastnst.images.color import COLOR_MODES
 from fastnst.images.files import MAX_PIXELS, save_image
+from fastnst.stylization.tiling import STATISTICS
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -63,6 +64,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--stroke-scale", type=float, default=1.0, help="2: strokes twice as large, 0.5: half as large")
     add("--max-side", type=int, help="make pictures with a longer side smaller first")
     add("--tile", type=int, help="side of tiles in pixels (default: tiles of 512 where memory is short)")
+    add("--tile-statistics", choices=STATISTICS, default="exact", help="thumbnail: no disk needed, but other colours")
     add("--max-pixels", type=int, default=MAX_PIXELS, help="refuse larger pictures (default: %(default)s)")
     add("--quality", type=int, default=95, help="1 to 100, for JPEG, WebP, AVIF and videos (default: %(default)s)")
     add("--start", type=seconds, default=0.0, help="videos: from this time on, seconds or h:mm:ss")
@@ -168,7 +170,9 @@ def prepare(options: argparse.Namespace, models: list) -> tuple[Any, Any, Any]:
         options.stroke_scale, options.max_side,
     )  # fmt: skip
     try:
-        stylizer = Stylizer(models, options.device, mix=options.mix, tile=options.tile)
+        stylizer = Stylizer(
+            models, options.device, mix=options.mix, tile=options.tile, tile_statistics=options.tile_statistics
+        )
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device {options.device}: {str(error).splitlines()[0]}") from None
     return handling, controls, stylizer

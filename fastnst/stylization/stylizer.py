@@ -16,7 +16,7 @@ from fastnst.networks import TransformerNetwork
 from fastnst.networks.transformer import MINIMUM_SIZE
 from fastnst.stylization import memory
 from fastnst.stylization.controls import Controls
-from fastnst.stylization.tiling import DEFAULT_TILE, Progress, TiledRun
+from fastnst.stylization.tiling import DEFAULT_TILE, STATISTICS, Progress, TiledRun, paint_by_thumbnail
 
 
 class Stylizer:
@@ -28,6 +28,8 @@ class Stylizer:
         mix: the share of each model in the result; they sum to 1. None: equal shares.
         tile: side in pixels of the tiles that pictures are cut into; None: tiles only where the whole picture does not
             fit into the memory that is free.
+        tile_statistics: ``"exact"``: tiles equal the whole picture; ``"thumbnail"``: they have the statistics of a
+            small copy, which needs no disk and changes colours.
 
     Raises:
         InputError: a model cannot be found or read, or ``mix`` and ``tile`` have no meaning.
@@ -40,6 +42,7 @@ class Stylizer:
         *,
         mix: Sequence[float] | None = None,
         tile: int | None = None,
+        tile_statistics: str = "exact",
     ) -> None:
         given = [model] if isinstance(model, (Model, str, os.PathLike)) else list(model)
         if not given:
@@ -48,6 +51,9 @@ class Stylizer:
         self.mix = check_mix(mix, len(models))
         if tile is not None and tile < 1:
             raise InputError(f"tile={tile}: expected a side in pixels, for instance {DEFAULT_TILE}.")
+        if tile_statistics not in STATISTICS:
+            raise InputError(f"tile_statistics={tile_statistics!r}: expected one of {', '.join(STATISTICS)}.")
+        self.tile_statistics = tile_statistics
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
@@ -100,7 +106,10 @@ class Stylizer:
             except (torch.OutOfMemoryError, MemoryError):
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
-        return TiledRun(network, x, self.tile or DEFAULT_TILE, self.device, progress).run()[:, :height, :width]
+        tile = self.tile or DEFAULT_TILE
+        if self.tile_statistics == "thumbnail":
+            return paint_by_thumbnail(network, x, tile, self.device, progress)[:, :height, :width]
+        return TiledRun(network, x, tile, self.device, progress).run()[:, :height, :width]
 
 
 def check_mix(mix: Sequence[float] | None, models: int) -> list[float]:
