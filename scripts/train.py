@@ -87,7 +87,10 @@ def build_callbacks(settings: dict[str, Any], data: PhotoDataModule, style: Any,
         "commit": current_commit(),
         "settings": settings,
     }
-    pictures = fixed_pictures((data.validation_paths or data.training_paths)[:4], settings["preview_size"])
+    shown, read = (data.validation_paths, data.open_validation_photo) if data.validation_paths else (
+        data.training_paths, data.open_photo,
+    )  # fmt: skip
+    pictures = fixed_pictures(shown[:4], settings["preview_size"], read)
     return [
         StopOnSignals(),
         NonFiniteGuard(),
@@ -106,16 +109,17 @@ def train(config: DictConfig) -> None:
     require_whole("preview_size", settings["preview_size"], 16)
 
     import pytorch_lightning as pl
-    from pytorch_lightning.utilities import rank_zero_only
 
     from fastnst.data.datamodule import PhotoDataModule
     from fastnst.training.console import keep_quiet
     from fastnst.training.files import check_resumable
     from fastnst.training.folder import find_checkpoint, open_run_folder
+    from fastnst.training.processes import GO_ON, announce_dead_processes, is_first_process, lost_process
     from fastnst.training.run import begin_from, build_trainer, check_publishable, finish, read_style, speed_up
 
     keep_quiet()
-    first_process = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # Lightning's own place for it
+    announce_dead_processes()
+    first_process = is_first_process()
     if first_process:
         os.environ[RUN_FOLDER] = settings["output_dir"]
     settings["output_dir"] = os.environ.get(RUN_FOLDER, settings["output_dir"])
@@ -144,7 +148,13 @@ def train(config: DictConfig) -> None:
         OmegaConf.save(OmegaConf.create(settings), folder / "config.yaml")
         print(f"Training {settings['style']['name']} on {len(data.training_paths)} photographs ({data.source_name}).")
         print(f"Run folder: {folder}", flush=True)
-    trainer.fit(module, datamodule=data, ckpt_path=resume)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=resume)
+    except RuntimeError as error:
+        if trainer.world_size == 1 or not lost_process(error):
+            raise
+        print(f"error: another process of this training does not answer: {GO_ON}.", file=sys.stderr, flush=True)
+        raise SystemExit(1) from None
     finish(trainer, module, data, settings, folder)
 
 

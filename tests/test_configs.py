@@ -1,6 +1,5 @@
 """Every shipped config: composed, and trained with for two steps through scripts/train.py."""
 
-import threading
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,7 @@ def test_how_many_there_are():
     assert counts["style"] == sorted([*NAMES, "custom"]) and len(counts["style"]) == 7
     assert counts["network"] == ["johnson", "johnson2016", "slim", "tiny"]
     assert counts["loss"] == ["johnson2016", "normalized"]
-    assert counts["data"] == ["coco", "folder", "samples"]
+    assert counts["data"] == ["coco", "folder", "samples", "webdataset"]
     assert counts["trainer"] == ["auto", "cpu", "ddp", "gpu"]
     assert {"johnson2016", "quick"} <= set(counts["experiment"])
 
@@ -162,7 +161,12 @@ def test_train_every_data_source(train, photos, tmp_path, monkeypatch, data):
         for path in photos.iterdir():
             (tmp_path / "coco" / "train2017" / path.name).write_bytes(path.read_bytes())
         monkeypatch.setenv("COCO_ROOT", str(tmp_path / "coco"))
-    if data != "folder":
+    if data == "webdataset":
+        from fastnst.data.sharding import write_shards
+
+        write_shards(sorted(photos.iterdir()), photos, tmp_path / "shards")
+        root = ["data.root=shards"]
+    elif data != "folder":
         root = ["data.root=null"]
     answer = train(f"data={data}", *root, "output_dir=run")
     assert answer.code == 0 and answer.err == "", answer.err
@@ -194,17 +198,10 @@ def test_train_gpu(train, composed, tmp_path):
         assert "torch finds no GPU; use trainer=auto or trainer=cpu" in refused
 
 
-def test_train_ddp(start, tmp_path):
-    """Processes of their own: Lightning starts the others with this one's command line."""
-    process = start("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=1")
-    watchdog = threading.Timer(400, process.kill)
-    watchdog.start()
-    out, err = process.communicate()
-    watchdog.cancel()
-    assert process.returncode == 0, err
-    (run,) = (tmp_path / "outputs" / "mosaic").iterdir()  # one folder, however many processes
-    assert steps(run) == 2
-    assert out.count("Training mosaic on") == 1 and out.count("Stylize with:") == 1
+def test_ddp_is_trained_with_in_the_tests_of_several_processes(composed):
+    """tests/training/test_processes.py: each such run takes the seconds of three starts."""
+    config = plain(composed("trainer=ddp"))["trainer"]
+    assert (config["strategy"], config["num_nodes"]) == ("ddp", 1)
 
 
 @pytest.mark.parametrize("experiment", choices("experiment"))

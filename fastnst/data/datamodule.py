@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
-from fastnst.data.photos import CentredPhotos, PhotoDataset, PhotoSampler, collate
+from fastnst.data.cache import PhotoCache
+from fastnst.data.photos import CentredPhotos, OpenPhoto, PhotoBatch, PhotoDataset, PhotoSampler, collate
+from fastnst.data.shards import Shards, SourceLost
 from fastnst.data.sources import coco_photos, folder_photos, sample_photos
 from fastnst.errors import InputError
 from fastnst.images.files import MAX_PIXELS, open_image
 
 COCO_DEFAULT = "data/coco/train2017"
-SOURCES = ("coco", "folder", "samples")
+SOURCES = ("coco", "folder", "samples", "webdataset")
+REQUESTS_AT_ONCE = 16  # to an object store, of one loading process: each takes some 50 ms and little computation
 
 
 class PhotoDataModule(pl.LightningDataModule):
@@ -29,13 +34,16 @@ class PhotoDataModule(pl.LightningDataModule):
 
     A run is one long epoch of ``steps`` batches, however many times that goes through the photographs. It is taken up
     again at the step where the trainer stands (or, without a trainer, at ``start_step``) with exactly the batches that
-    would have come. A few photographs are held out for validation: which ones follows from their names alone, so
-    training never sees them, on any machine and with any seed.
+    would have come; how many photographs were seen is kept in the checkpoint, so the rest of the run may have another
+    batch size or number of processes and still skips and repeats nothing. A few photographs are held out for
+    validation: which ones follows from their names alone, so training never sees them, on any machine and with any
+    seed.
 
     Args:
-        source: "coco"; "folder", any folder of pictures with its sub-folders; or "samples", the few in scikit-image.
-        root: the folder; for "coco" None means the environment variable COCO_ROOT, else ``data/coco/train2017``, else
-            the samples, with a warning.
+        source: "coco"; "folder", any folder of pictures with its sub-folders; "samples", the few in scikit-image; or
+            "webdataset", tar files of pictures in a folder or an object store (see :mod:`fastnst.data.shards`).
+        root: the folder or URL; for "coco" None means the environment variable COCO_ROOT, else
+            ``data/coco/train2017``, else the samples, with a warning.
         image_size: side of the square crops, 32 pixels or more.
         batch_size: photographs in a batch of one process.
         steps: optimizer steps of the whole run.
@@ -47,6 +55,8 @@ class PhotoDataModule(pl.LightningDataModule):
         validation_size: side of the square validation pictures; None takes ``image_size``.
         scale: see :class:`~fastnst.data.photos.PhotoDataset`.
         max_pixels: larger files are skipped.
+        cache: decode the training photographs once and keep them small: see :mod:`fastnst.data.cache`.
+        cache_dir: where; None takes :func:`~fastnst.data.cache.default_folder`.
 
     After ``setup``: ``training_paths``, ``validation_paths``, and ``source_name``, the source that was really used.
 
@@ -70,14 +80,22 @@ class PhotoDataModule(pl.LightningDataModule):
         validation_size: int | None = None,
         scale: tuple[float, float] = (1.0, 1.5),
         max_pixels: int = MAX_PIXELS,
+        cache: bool = False,
+        cache_dir: str | None = None,
     ) -> None:
         super().__init__()
         if source not in SOURCES:
             raise InputError(f"data source {source!r} is unknown; choose one of {', '.join(SOURCES)}")
         if source == "folder" and root is None:
             raise InputError("data source 'folder' needs a folder; give data.root=path/to/photographs")
+        if source == "webdataset" and root is None:
+            raise InputError("data source 'webdataset' needs shards; give data.root=path/to/shards or a URL")
         if source == "samples" and root is not None:
             raise InputError(f"data source 'samples' has no folder, {root!r} was given; choose source 'folder'")
+        if not isinstance(cache, bool):
+            raise InputError(f"data.cache={cache!r} cannot be used; give true or false")
+        if cache and source == "webdataset":
+            raise InputError("data.cache=true is for folders of photographs; shards are read from where they are")
         _require_whole("image size", image_size, 32)
         _require_whole("batch size", batch_size, 1)
         _require_whole("steps", steps, 1)
@@ -101,9 +119,14 @@ class PhotoDataModule(pl.LightningDataModule):
         self.validation_size = image_size if validation_size is None else validation_size
         self.scale = scale
         self.max_pixels = max_pixels
+        self.cache = cache
+        self.cache_dir = cache_dir
         self.source_name = source
         self.training_paths: list[Path] = []
         self.validation_paths: list[Path] = []
+        self.open_photo: OpenPhoto = open_image
+        self.at_once = 1
+        self._position: tuple[int, int] | None = None  # photographs seen at which step
 
     def setup(self, stage: str | None = None) -> None:
         """List the photographs and hold some out; the same in every process and for every stage."""
@@ -113,20 +136,24 @@ class PhotoDataModule(pl.LightningDataModule):
         if self.validation_root is not None:
             root_apart = Path(self.validation_root)
             count, candidates = self.validation_photos, _by_name_hash(folder_photos(root_apart), root_apart)
+            self.open_validation_photo: OpenPhoto = open_image
         else:
             count = min(self.validation_photos, max(1, len(photos) // 5)) if len(photos) > 1 else 0
             candidates = _by_name_hash(photos, root)
-        validation = sorted(islice(_readable(candidates, self.max_pixels), count))
+            self.open_validation_photo = self.open_photo
+        validation = sorted(islice(self._readable(candidates, self.open_validation_photo), count))
         if self.validation_root is not None and len(validation) < min(count, 1):
             raise InputError(f"no photograph for validation in {root_apart} can be read; check the files")
         # A folder of its own may be the same one, linked or spelled otherwise.
         identity = os.path.realpath if self.validation_root is not None else os.fspath
         held_out = {identity(path) for path in validation}
         training = [path for path in photos if identity(path) not in held_out]
-        if next(_readable(training, self.max_pixels), None) is None:
+        if next(self._readable(training, self.open_photo), None) is None:
             raise InputError(
                 f"none of the {len(photos)} photographs in {root} can be read for training; check the files"
             )
+        if self.cache:
+            self.open_photo = self._build_cache(photos, root).open_photo
         self.source_name, self.training_paths, self.validation_paths = source_name, training, validation
 
     def train_dataloader(self) -> DataLoader:
@@ -137,11 +164,22 @@ class PhotoDataModule(pl.LightningDataModule):
             step = self.trainer.global_step
             accumulated = self.trainer.accumulate_grad_batches
         photos_in_step = self.batch_size * world_size * accumulated
-        total = self.steps * photos_in_step
+        seen = self._seen(step, photos_in_step)
+        self._position = seen, step
+        stop = seen + max(0, self.steps - step) * photos_in_step
         return ResumableLoader(
-            PhotoDataset(self.training_paths, self.image_size, self.seed, total, self.scale, self.max_pixels),
+            PhotoDataset(
+                self.training_paths,
+                self.image_size,
+                self.seed,
+                stop,
+                self.scale,
+                self.max_pixels,
+                self.open_photo,
+                self.at_once,
+            ),
             batch_size=self.batch_size,
-            sampler=PhotoSampler(min(step * photos_in_step, total), total, rank, world_size),
+            sampler=PhotoSampler(seen, stop, rank, world_size, self.steps * self.batch_size * accumulated),
             collate_fn=collate,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
@@ -150,12 +188,28 @@ class PhotoDataModule(pl.LightningDataModule):
             generator=torch.Generator().manual_seed(self.seed),  # else every loader takes a number from torch's own
         )
 
+    def state_dict(self) -> dict[str, Any]:
+        """How many photographs all processes together have seen, and at which step."""
+        if self.trainer is None or self._position is None:
+            return {}
+        step = self.trainer.global_step
+        photos_in_step = self.batch_size * self.trainer.world_size * self.trainer.accumulate_grad_batches
+        return {"photographs": self._seen(step, photos_in_step), "step": step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._position = state_dict["photographs"], state_dict["step"]
+
+    def _seen(self, step: int, photos_in_step: int) -> int:
+        """Photographs seen up to ``step``: those the checkpoint counted, and the batches of this run since."""
+        counted, at_step = (0, 0) if self._position is None else self._position
+        return counted + (step - at_step) * photos_in_step
+
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
         """The held-out photographs, always the same and in the same order; an empty list where there are none."""
         if not self.validation_paths:
             return []
         return DataLoader(
-            CentredPhotos(self.validation_paths, self.validation_size),
+            CentredPhotos(self.validation_paths, self.validation_size, self.open_validation_photo),
             batch_size=self.batch_size,
             collate_fn=collate,
             num_workers=self.workers if len(self.validation_paths) > 64 else 0,  # a few are read before a worker is up
@@ -163,11 +217,39 @@ class PhotoDataModule(pl.LightningDataModule):
             generator=torch.Generator().manual_seed(self.seed),
         )
 
+    def _build_cache(self, photos: Sequence[Path], root: Path) -> PhotoCache:
+        """Every process calls this; they divide the work among themselves, and the first shows how far it is."""
+        cache = PhotoCache(photos, root, math.ceil(self.image_size * self.scale[1]), self.cache_dir, self.max_pixels)
+        bar = tqdm(
+            desc="Cache", unit="photo", file=sys.stdout, dynamic_ncols=True, delay=0.1, total=len(photos),
+            disable=rank_zero_only.rank != 0,  # type: ignore[attr-defined]
+        )  # fmt: skip
+        with bar:
+            cache.build(lambda done, total: bar.update(done - bar.n))
+        return cache
+
+    def _readable(self, photos: Iterable[Path], open_photo: OpenPhoto) -> Iterator[Path]:
+        """Pass over files that cannot be opened; lazy, so that only as many are opened as are taken."""
+        for path in photos:
+            try:
+                open_photo(path, max_pixels=self.max_pixels, draft_size=32)
+            except SourceLost:
+                raise
+            except InputError:
+                continue
+            yield path
+
     def _photos(self) -> tuple[str, Path, list[Path]]:
         """Return the source really used, its folder, and the photographs in it."""
         if self.source == "folder":
             assert self.root is not None
             return "folder", Path(self.root), folder_photos(self.root)
+        if self.source == "webdataset":
+            assert self.root is not None
+            shards = Shards(self.root, rank_zero_warn)
+            self.open_photo = shards.open_photo
+            self.at_once = REQUESTS_AT_ONCE if shards.store.remote else 1
+            return "webdataset", Path(shards.store.root), shards.photos
         if self.source == "coco":
             asked_for = self.root if self.root is not None else os.environ.get("COCO_ROOT") or None
             root = Path(COCO_DEFAULT if asked_for is None else asked_for)
@@ -185,7 +267,13 @@ class PhotoDataModule(pl.LightningDataModule):
 
 
 class ResumableLoader(DataLoader):
-    """A DataLoader that may tell Lightning truthfully that it can be resumed; its sampler settles where."""
+    """A DataLoader that may tell Lightning truthfully that it can be resumed; its sampler settles where.
+
+    An :class:`InputError` in a loading process reaches the training as the one line that it is.
+    """
+
+    def __iter__(self) -> Any:
+        return _one_line_errors(super().__iter__())
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing to save: the position is the trainer's step."""
@@ -211,9 +299,9 @@ def _by_name_hash(photos: Sequence[Path], root: Path) -> list[Path]:
     return sorted(photos, key=lambda path: hashlib.sha256(path.relative_to(root).as_posix().encode()).digest())
 
 
-def _readable(photos: Iterable[Path], max_pixels: int) -> Iterator[Path]:
-    """Pass over files that cannot be opened; lazy, so that only as many are opened as are taken."""
-    for path in photos:
-        with suppress(InputError):
-            open_image(path, max_pixels=max_pixels, draft_size=32)
-            yield path
+def _one_line_errors(batches: Iterator[PhotoBatch]) -> Iterator[PhotoBatch]:
+    """Take off what a DataLoader puts round an error of a loading process: its whole traceback, as text."""
+    try:
+        yield from batches
+    except InputError as error:
+        raise type(error)(str(error).rstrip().splitlines()[-1].split("Error: ", 1)[-1]) from None

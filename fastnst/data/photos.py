@@ -10,13 +10,15 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from typing import TypedDict
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypedDict
 
 import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import Dataset, DistributedSampler
 
+from fastnst.data.shards import SourceLost
 from fastnst.errors import InputError
 from fastnst.images.files import MAX_PIXELS, open_image, to_tensor
 
@@ -37,6 +39,14 @@ class PhotoBatch(TypedDict):
     skipped: list[str]
 
 
+class OpenPhoto(Protocol):
+    """Gets a photograph by its name: :func:`~fastnst.images.files.open_image`, or the like out of shards or a cache."""
+
+    def __call__(
+        self, path: str | os.PathLike, *, max_pixels: int = ..., draft_size: int | None = ...
+    ) -> Image.Image: ...
+
+
 class PhotoDataset(Dataset[PhotoItem]):
     """Random square crops of photographs, addressed by a running number that may go on over many epochs.
 
@@ -52,6 +62,8 @@ class PhotoDataset(Dataset[PhotoItem]):
         length: how many items ``len`` reports; by default the number of files. Any number from 0 may be asked for.
         scale: smallest and largest u, at least 1.
         max_pixels: larger files count as unreadable.
+        open_photo: how a photograph is read.
+        at_once: so many photographs of a batch are read at the same time, for sources that answer late.
 
     Raises:
         InputError: no paths, or a value outside the ranges above; on access, when no file at all can be read.
@@ -65,6 +77,8 @@ class PhotoDataset(Dataset[PhotoItem]):
         length: int | None = None,
         scale: tuple[float, float] = (1.0, 1.5),
         max_pixels: int = MAX_PIXELS,
+        open_photo: OpenPhoto = open_image,
+        at_once: int = 1,
     ) -> None:
         if len(paths) == 0:
             raise InputError("a data set of 0 photographs was asked for; give at least one")
@@ -80,10 +94,24 @@ class PhotoDataset(Dataset[PhotoItem]):
         self.length = len(self.paths) if length is None else length
         self.scale = (float(scale[0]), float(scale[1]))
         self.max_pixels = max_pixels
+        self.open_photo = open_photo
+        self.at_once = at_once
+        self._threads: tuple[int, ThreadPoolExecutor] | None = None  # of the process of that number
         self._order: tuple[int, np.ndarray] | None = None  # of the epoch last asked for
 
     def __len__(self) -> int:
         return self.length
+
+    def __getitems__(self, numbers: Sequence[int]) -> list[PhotoItem]:
+        """The items of a batch, for the DataLoader."""
+        if self.at_once == 1:
+            return [self[k] for k in numbers]
+        if self._threads is None or self._threads[0] != os.getpid():  # threads do not survive a fork
+            self._threads = os.getpid(), ThreadPoolExecutor(self.at_once)
+        return list(self._threads[1].map(self.__getitem__, numbers))
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_threads": None}
 
     def __getitem__(self, k: int) -> PhotoItem:
         if k < 0:
@@ -97,7 +125,9 @@ class PhotoDataset(Dataset[PhotoItem]):
         for attempt in range(n):
             path = self.paths[order[(k + attempt) % n]]
             try:
-                picture = open_image(path, max_pixels=self.max_pixels, draft_size=math.ceil(short))
+                picture = self.open_photo(path, max_pixels=self.max_pixels, draft_size=math.ceil(short))
+            except SourceLost:
+                raise
             except InputError as error:
                 reason = error
                 skipped.append(path)
@@ -109,10 +139,11 @@ class PhotoDataset(Dataset[PhotoItem]):
         raise InputError(f"none of the {n} photographs can be read; the last one: {reason}")
 
     def _order_of_epoch(self, epoch: int) -> np.ndarray:
-        if self._order is None or self._order[0] != epoch:
+        order = self._order
+        if order is None or order[0] != epoch:
             random = np.random.Generator(np.random.PCG64([self.seed, _ORDER, epoch]))
-            self._order = (epoch, random.permutation(len(self.paths)))
-        return self._order[1]
+            self._order = order = (epoch, random.permutation(len(self.paths)))
+        return order[1]
 
 
 class CentredPhotos(Dataset[PhotoItem]):
@@ -122,15 +153,16 @@ class CentredPhotos(Dataset[PhotoItem]):
         InputError: on access, when the file cannot be read.
     """
 
-    def __init__(self, paths: Sequence[str | os.PathLike], image_size: int) -> None:
+    def __init__(self, paths: Sequence[str | os.PathLike], image_size: int, open_photo: OpenPhoto = open_image) -> None:
         self.paths = [os.fspath(path) for path in paths]
         self.image_size = image_size
+        self.open_photo = open_photo
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> PhotoItem:
-        picture = open_image(self.paths[index], draft_size=self.image_size)
+        picture = self.open_photo(self.paths[index], draft_size=self.image_size)
         square = _cut_square(picture, self.image_size, self.image_size, 0.5, 0.5)
         return {"image": to_tensor(square), "skipped": []}
 
@@ -139,24 +171,26 @@ class PhotoSampler(DistributedSampler):
     """Running numbers from ``start`` up to ``stop``, dealt out to the processes of a run in turn.
 
     Step s of a run with batches of b in w processes takes the numbers s*b*w to (s+1)*b*w, so a run is taken up again
-    at step s with ``start = s*b*w``. ``len`` counts from 0 and not from ``start``: Lightning compares it with the
-    number of batches since the beginning of the run. Every process gets equally many; a remainder is left out.
+    at step s with ``start = s*b*w``. ``len`` is ``length``, by default counted from 0 and not from ``start``: Lightning
+    compares it with the number of batches since the beginning of the run. Every process gets equally many; a remainder
+    is left out.
 
     It is a DistributedSampler so that Lightning leaves it as it is instead of dividing its numbers once more.
     """
 
-    def __init__(self, start: int, stop: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(self, start: int, stop: int, rank: int = 0, world_size: int = 1, length: int | None = None) -> None:
         if not 0 <= start <= stop or not 0 <= rank < world_size:
             raise InputError(f"no items from {start} to {stop} for process {rank} of {world_size}")
         super().__init__(range(stop), num_replicas=world_size, rank=rank, shuffle=False)  # type: ignore[arg-type]
         self.start, self.stop, self.rank, self.world_size = start, stop, rank, world_size
+        self.length = stop // world_size if length is None else length
 
     def __iter__(self) -> Iterator[int]:
         even = self.start + (self.stop - self.start) // self.world_size * self.world_size
         return iter(range(self.start + self.rank, even, self.world_size))
 
     def __len__(self) -> int:
-        return self.stop // self.world_size
+        return self.length
 
 
 def collate(items: Sequence[PhotoItem]) -> PhotoBatch:

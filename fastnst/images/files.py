@@ -41,7 +41,13 @@ _SAVED_AS = {
 }
 
 
-def open_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS, draft_size: int | None = None) -> Image.Image:
+def open_image(
+    path: str | os.PathLike,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    draft_size: int | None = None,
+    data: bytes | None = None,
+) -> Image.Image:
     """Open a picture as 8-bit RGB, upright, in sRGB, transparency laid on white.
 
     Args:
@@ -49,11 +55,12 @@ def open_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS, draft_s
         max_pixels: larger files are refused before they are decoded.
         draft_size: JPEG files may be decoded at 1/2, 1/4 or 1/8 as long as the shorter side stays at least this long
             (pixels); several times faster for large photographs. Other formats are decoded whole.
+        data: what the file holds, where it was read already (out of an archive); ``path`` then is only its name.
 
     Raises:
         InputError: the file is missing, a folder, empty, truncated, too large or no picture.
     """
-    rgb, alpha = _decode(path, max_pixels, draft_size)
+    rgb, alpha = _decode(path, max_pixels, draft_size, data)
     return rgb if alpha is None else _on_white(rgb, alpha)
 
 
@@ -230,17 +237,20 @@ def savable_extensions() -> list[str]:
     return [extension for extension, (name, _) in _SAVED_AS.items() if name in Image.SAVE]
 
 
-def _decode(path: str | os.PathLike, max_pixels: int, draft_size: int | None) -> tuple[Image.Image, Image.Image | None]:
+def _decode(
+    path: str | os.PathLike, max_pixels: int, draft_size: int | None, data: bytes | None = None
+) -> tuple[Image.Image, Image.Image | None]:
     """Open and decode: RGB, and an 8-bit mask ("L") where something is transparent."""
     try:
-        if os.path.isdir(path):
+        if data is None and os.path.isdir(path):
             raise InputError(f"{path} is a folder; give one picture file")
-        if not os.path.exists(path):
+        if data is None and not os.path.exists(path):
             raise InputError(f"{path} is not there; check the path of the picture")
-        if os.path.getsize(path) == 0:
+        if (os.path.getsize(path) if data is None else len(data)) == 0:
             raise InputError(f"{path} is empty (0 bytes); get the file again")
         Image.init()
-        with Image.open(path, formats=[name for name in Image.ID if name not in _NOT_PICTURES]) as picture:
+        source = path if data is None else io.BytesIO(data)
+        with Image.open(source, formats=[name for name in Image.ID if name not in _NOT_PICTURES]) as picture:
             width, height = picture.size
             if width * height > max_pixels:
                 raise InputError(

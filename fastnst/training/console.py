@@ -23,7 +23,7 @@ IRRELEVANT = (
     r".*resuming from a checkpoint that ended before the epoch ended",  # PhotoDataModule resumes at the very step
     r".*barrier\(\): using the device under current context",  # which is the right one
     r".*you do not need to set `use_distributed_sampler`",
-    r".*recommended to use `self.log\(.*sync_dist=True\)`",  # training losses are those of the first process, by choice
+    r".*recommended to use `self.log\(.*sync_dist=True\)`",  # the module averages training losses itself, all at once
 )
 
 

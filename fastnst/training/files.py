@@ -69,7 +69,8 @@ class RunFiles(pl.Callback):
         self.write(trainer, pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, InputError):  # else it is a defect, whose state is not to be trusted
+        # Else it is a defect, whose state is not to be trusted; and several processes would wait for each other.
+        if isinstance(exception, InputError) and trainer.world_size == 1:
             self.write(trainer, pl_module)
 
     def write(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

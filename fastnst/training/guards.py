@@ -7,11 +7,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 
 from fastnst.errors import InputError
 from fastnst.losses import Objective
 from fastnst.training.module import StyleTransferModule
+from fastnst.training.processes import shared
 
 
 class NonFiniteGuard(pl.Callback):
@@ -118,18 +119,23 @@ class SkippedPhotos(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        new = sorted(set(batch["skipped"]) - self.paths)
-        if not new:
-            return
-        self.paths.update(new)
-        for path in new:
-            rank_zero_warn(f"photograph skipped, it cannot be read: {path}")
-        self.folder.mkdir(parents=True, exist_ok=True)  # the first process of a run made its own
-        with open(self.folder / "skipped_photos.txt", "a", encoding="utf-8") as file:
-            file.writelines(f"{path}\n" for path in new)
+        self._add(set(batch["skipped"]))
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._add(shared(self.paths))
 
     def state_dict(self) -> dict[str, Any]:
+        self._add(shared(self.paths))  # Lightning asks all processes at the same step
         return {"paths": sorted(self.paths)}
+
+    def _add(self, paths: set[str]) -> None:
+        new = sorted(paths - self.paths)
+        self.paths.update(new)
+        if new and rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # the others' reach it with `shared`
+            for path in new:
+                rank_zero_warn(f"photograph skipped, it cannot be read: {path}")
+            with open(self.folder / "skipped_photos.txt", "a", encoding="utf-8") as file:
+                file.writelines(f"{path}\n" for path in new)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.paths = set(state_dict["paths"])

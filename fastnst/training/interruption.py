@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
 
 class StopOnSignals(pl.Callback):
@@ -30,12 +31,22 @@ class StopOnSignals(pl.Callback):
             if self.received is not None and number == signal.SIGINT:
                 raise KeyboardInterrupt
             self.received = number
-            trainer.should_stop = True
+            if trainer.world_size == 1:
+                trainer.should_stop = True
             if trainer.is_global_zero:  # os.write: print may be what the signal interrupted, and is not reentrant
                 os.write(1, f"\n{signal.Signals(number).name}: finishing this step, then saving ...\n".encode())
 
         for number in (signal.SIGINT, signal.SIGTERM):
             self._previous[number] = signal.signal(number, stop)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Several processes stop after the same step, whichever of them received the signal."""
+        if trainer.world_size > 1:
+            here = torch.tensor(self.received or 0, device=pl_module.device)
+            self.received = int(trainer.strategy.reduce(here, reduce_op="max")) or None
+            trainer.should_stop = trainer.should_stop or self.received is not None
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():

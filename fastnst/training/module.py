@@ -126,6 +126,9 @@ class StyleTransferModule(pl.LightningModule):
         if excess is not None:
             values[f"{stage}/weighted/range"] = self.range_weight * excess
             self.last_objective = objective
+            if self._trainer is not None and self.trainer.world_size > 1:  # all of them in one exchange
+                mean = self.trainer.strategy.reduce(torch.stack(list(values.values())), reduce_op="mean")
+                values = dict(zip(values, mean, strict=True))
         self.log_dict(values, sync_dist=stage == "held_out")
 
 

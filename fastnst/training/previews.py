@@ -10,15 +10,16 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from fastnst.data.photos import OpenPhoto
 from fastnst.errors import InputError, require_whole
-from fastnst.images.files import read_image, save_image
+from fastnst.images.files import open_image, save_image, to_tensor
 from fastnst.images.grids import labelled_grid
 from fastnst.images.resizing import resize_short_side
 from fastnst.training.guards import OutputWatch
 from fastnst.training.module import StyleTransferModule
 
 
-def fixed_pictures(photos: Sequence[Path], size: int) -> dict[str, Tensor]:
+def fixed_pictures(photos: Sequence[Path], size: int, open_photo: OpenPhoto = open_image) -> dict[str, Tensor]:
     """What every preview shows: some photographs, and three sheets on which blotches show first.
 
     Returns:
@@ -27,7 +28,7 @@ def fixed_pictures(photos: Sequence[Path], size: int) -> dict[str, Tensor]:
     pictures = {}
     for path in photos:
         try:
-            photo = resize_short_side(read_image(path, draft_size=size), size)
+            photo = resize_short_side(to_tensor(open_photo(path, draft_size=size)), size)
         except InputError:  # training names it when it comes to it
             continue
         top, left = (photo.shape[1] - size) // 2, (photo.shape[2] - size) // 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import shutil
 import signal
@@ -15,7 +16,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from fastnst.checkpoints import find_model, load_model
 from fastnst.data.datamodule import PhotoDataModule
@@ -112,6 +115,15 @@ def begin_from(module: StyleTransferModule, model: str) -> None:
     network.load_state_dict(given.state_dict())
 
 
+def distributed(strategy: str) -> str | Strategy:
+    """``ddp`` without the copy of all buffers at every step: the style's Gram matrices never change."""
+    if strategy != "ddp":
+        return strategy
+    known = inspect.signature(DistributedDataParallel).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # renamed in torch 2.1x
+    return DDPStrategy(**{name: False}, gradient_as_bucket_view=True)  # type: ignore[arg-type]
+
+
 def build_trainer(
     options: dict[str, Any], folder: Path, callbacks: Sequence[pl.Callback], validate_every: int
 ) -> pl.Trainer:
@@ -134,7 +146,7 @@ def build_trainer(
             accelerator=accelerator,
             devices=options["devices"],
             num_nodes=options["num_nodes"],
-            strategy=options["strategy"],
+            strategy=distributed(options["strategy"]),
             precision=choose_precision(options["precision"], accelerator),  # type: ignore[arg-type]  # checked there
             max_steps=options["max_steps"],
             log_every_n_steps=options["log_every"],
