@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +30,16 @@ if TYPE_CHECKING:
     from fastnst.data.datamodule import PhotoDataModule
     from fastnst.training.module import StyleTransferModule
 
-OmegaConf.register_new_resolver("stem", lambda path: Path(path).stem, replace=True)
-OmegaConf.register_new_resolver("shipped_style", lambda name: os.path.relpath(picture_path(name)), replace=True)
-
 RUN_FOLDER = "FASTNST_RUN_FOLDER"
 """Environment variable by which the first process of a run tells those that it starts its folder."""
+SWEEP_FOLDER = "FASTNST_SWEEP_FOLDER"
+"""Environment variable by which a sweep (`-m`) tells its jobs, in whatever process, where to leave word."""
+
+
+def register_resolvers() -> None:
+    """In each job, too: a launcher may run it in a process of its own."""
+    OmegaConf.register_new_resolver("stem", lambda path: Path(path).stem, replace=True)
+    OmegaConf.register_new_resolver("shipped_style", lambda name: os.path.relpath(picture_path(name)), replace=True)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -45,6 +54,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
     assert isinstance(settings, dict)
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         settings["output_dir"] += f"_{HydraConfig.get().job.num}"
+        if settings["trainer"]["devices"] != 1 and settings["trainer"]["strategy"] == "ddp":
+            raise InputError("a sweep (-m) trains each job on one device: use trainer=free_gpu, or one run at a time.")
     return {str(key): value for key, value in settings.items()}
 
 
@@ -102,7 +113,8 @@ def build_callbacks(settings: dict[str, Any], data: PhotoDataModule, style: Any,
     ]
 
 
-def train(config: DictConfig) -> None:
+def train(config: DictConfig) -> Path:
+    """Train; returns the run folder."""
     settings = plain(config)
     require_whole("seed", settings["seed"], 0)
     require_whole("trainer.max_steps", settings["trainer"]["max_steps"], 1)
@@ -156,18 +168,74 @@ def train(config: DictConfig) -> None:
         print(f"error: another process of this training does not answer: {GO_ON}.", file=sys.stderr, flush=True)
         raise SystemExit(1) from None
     finish(trainer, module, data, settings, folder)
+    return folder
+
+
+@contextmanager
+def own_device(config: DictConfig) -> Iterator[None]:
+    """Settle ``trainer.devices=free``."""
+    if config.trainer.devices != "free":
+        yield
+        return
+    from fastnst.training.devices import free_device
+
+    with free_device() as number:
+        config.trainer.devices = 1 if number is None else [number]
+        yield
 
 
 def answer_errors(config: DictConfig) -> None:
     """Hydra puts lines of its own around an exception that leaves a job, so ours end here."""
+    register_resolvers()
+    sweep = os.environ.get(SWEEP_FOLDER) if HydraConfig.get().mode is RunMode.MULTIRUN else None
     with input_errors_end_with_code_2():
+        word: dict[str, Any] = {"folder": None, "problem": "it was stopped"}
         try:
-            train(config)
-        except OmegaConfBaseException as error:
-            raise InputError(str(error)) from None
+            with own_device(config):
+                word = {"folder": str(train(config)), "problem": ""}
+        except (InputError, OmegaConfBaseException) as error:
+            word["problem"] = " ".join(str(error).split())
+            if sweep is None:
+                raise InputError(str(error)) from None
+            print(f"error: {word['problem']}", file=sys.stderr, flush=True)  # the other jobs go on
+        finally:
+            if sweep is not None:
+                word["overrides"] = list(HydraConfig.get().overrides.task)
+                number = HydraConfig.get().job.num
+                Path(sweep, f"{number:04}.json").write_text(json.dumps(word), encoding="utf-8")
+
+
+def finish_sweep(folder: Path) -> None:
+    """Lay the runs of a sweep out in one page.
+
+    Raises:
+        SystemExit: 1 where some of the jobs failed, 2 where all did.
+    """
+    from fastnst.training.gallery import Outcome, write_gallery
+
+    words = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("[0-9]*.json"))]
+    if not words:
+        return
+    common = set.intersection(*(set(word["overrides"]) for word in words)) if len(words) > 1 else set()
+    outcomes = []
+    for number, word in enumerate(words):
+        varied = ", ".join(override for override in word["overrides"] if override not in common)
+        run = None if word["folder"] is None else Path(word["folder"])
+        outcomes.append(Outcome(f"{number}: {varied}", run, word["problem"]))
+    write_gallery(outcomes, folder / "index.html", f"Sweep of {folder.name}")
+    failed = sum(bool(outcome.problem) for outcome in outcomes)
+    print(f"\n{len(outcomes) - failed} of {len(outcomes)} trainings done. Gallery: {folder / 'index.html'}", flush=True)
+    if failed:
+        raise SystemExit(2 if failed == len(outcomes) else 1)
 
 
 def main() -> None:
+    register_resolvers()
+    sweep = None
+    if {"-m", "--multirun"} & set(sys.argv):
+        sweep = Path("outputs", "multirun", datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+        os.environ[SWEEP_FOLDER] = str(sweep.absolute())
+        sweep.mkdir(parents=True, exist_ok=True)
     with input_errors_end_with_code_2():
         try:
             hydra.main(version_base="1.3", config_path="../configs", config_name="train")(answer_errors)()
@@ -176,6 +244,11 @@ def main() -> None:
         except KeyboardInterrupt:  # before the first step, or a second Ctrl-C
             print("Stopped.", file=sys.stderr)
             raise SystemExit(130) from None
+        finally:
+            if sweep is not None and any(sweep.iterdir()):
+                finish_sweep(sweep)
+            elif sweep is not None:
+                sweep.rmdir()
 
 
 if __name__ == "__main__":

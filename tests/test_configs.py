@@ -27,7 +27,7 @@ def test_how_many_there_are():
     assert counts["network"] == ["johnson", "johnson2016", "slim", "tiny"]
     assert counts["loss"] == ["johnson2016", "normalized"]
     assert counts["data"] == ["coco", "folder", "samples", "webdataset"]
-    assert counts["trainer"] == ["auto", "cpu", "ddp", "gpu"]
+    assert counts["trainer"] == ["auto", "cpu", "ddp", "free_gpu", "gpu"]
     assert {"johnson2016", "quick"} <= set(counts["experiment"])
 
 
@@ -185,6 +185,11 @@ def test_without_coco_the_samples_are_taken_and_it_is_said(train, tmp_path, monk
 
 def test_train_auto(train, tmp_path):
     assert train("trainer=auto", "output_dir=run").code == 0
+    assert steps(tmp_path / "run") == 2
+
+
+def test_train_on_a_free_gpu_or_where_there_is_none_on_the_cpu(train, tmp_path):
+    assert train("trainer=free_gpu", "output_dir=run").code == 0
     assert steps(tmp_path / "run") == 2
 
 

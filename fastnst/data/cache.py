@@ -1,8 +1,8 @@
 """A cache of photographs that are decoded and made small once, so that a fast GPU does not wait for JPEG files.
 
 It holds each photograph whole, as plain bytes, its shorter side as long as the largest scale of a run asks for: crops
-and scales stay as random as without it. They are resampled twice instead of once, so they are a trace softer; everything
-else (which photograph, where, how large, which are unreadable) is the same.
+and scales stay as random as without it. They are resampled twice instead of once, so they are a trace softer;
+everything else (which photograph, where, how large, which are unreadable) is the same.
 """
 
 from __future__ import annotations

@@ -1,0 +1,99 @@
+"""One page that shows what several trainings made of the same photographs."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fastnst.checkpoints import load_model
+from fastnst.errors import InputError
+from fastnst.images.files import open_image
+from fastnst.training.files import MODEL
+
+WIDTH = 1400  # pixels of a picture on the page, at most
+
+
+class Outcome(NamedTuple):
+    """How one training of a sweep ended.
+
+    Attributes:
+        title: its place in the sweep and what was varied.
+        folder: its run folder; None where it did not come so far.
+        problem: why it failed, or an empty text.
+    """
+
+    title: str
+    folder: Path | None
+    problem: str = ""
+
+
+def write_gallery(outcomes: Sequence[Outcome], file: Path, title: str) -> None:
+    """Write an HTML page; the pictures are inside it, so it can be moved and sent.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    parts = [_section(outcome) for outcome in outcomes]
+    failed = sum(bool(outcome.problem) for outcome in outcomes)
+    page = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{html.escape(title)}</title>
+<style>
+body {{ font: 16px/1.4 system-ui, sans-serif; margin: 2rem auto; max-width: {WIDTH}px; padding: 0 1rem; }}
+img {{ max-width: 100%; }}
+code {{ background: #8882; padding: .1em .3em; }}
+.problem {{ color: #b00; }}
+</style></head><body>
+<h1>{html.escape(title)}</h1>
+<p>{len(outcomes)} trainings{f", {failed} failed" if failed else ""}.</p>
+{"".join(parts)}
+</body></html>
+"""
+    beside = file.with_name(f".{file.name}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(page, encoding="utf-8")
+        os.replace(beside, file)
+    except OSError as error:
+        raise InputError(f"the gallery {file} cannot be written ({error.strerror}); the trainings are saved") from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _section(outcome: Outcome) -> str:
+    lines = [f"<h2>{html.escape(outcome.title)}</h2>"]
+    if outcome.problem:
+        lines.append(f'<p class="problem">{html.escape(outcome.problem)}</p>')
+    if outcome.folder is not None:
+        model = outcome.folder / MODEL
+        try:
+            card = load_model(model).card
+            terms = [
+                f"{name} {card['held_out'][name]:.4g}" for name in ("content", "style") if name in card["held_out"]
+            ]
+            held_out = f" On held-out photographs: {', '.join(terms)}." if terms else ""
+            lines.append(
+                f"<p>{card['steps']:,} steps in {card['seconds'] / 60:.1f} minutes.{html.escape(held_out)}</p>"
+            )
+        except (InputError, KeyError, TypeError):  # stopped before its first save
+            lines.append("<p>No model.</p>")
+        if (picture := _picture(outcome.folder / "previews" / "latest.png")) is not None:
+            lines.append(f'<p><img alt="{html.escape(outcome.title)}" src="{picture}"></p>')
+        lines.append(f"<p><code>python scripts/stylize.py --model {html.escape(str(model))}</code></p>")
+    return "\n".join(lines) + "\n"
+
+
+def _picture(path: Path) -> str | None:
+    try:
+        picture = open_image(path)
+    except InputError:
+        return None
+    picture.thumbnail((WIDTH, WIDTH))
+    data = io.BytesIO()
+    picture.save(data, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()

@@ -1,0 +1,93 @@
+"""Several trainings from one command: one after the other, side by side, one of them failing, and the page of all."""
+
+import re
+import threading
+import time
+
+import pytest
+
+from fastnst.checkpoints import load_model
+from fastnst.training import devices
+from fastnst.training.gallery import Outcome, write_gallery
+
+
+def gallery(folder) -> str:
+    (page,) = (folder / "outputs" / "multirun").glob("*/index.html")
+    return page.read_text()
+
+
+def test_styles_side_by_side_with_a_gallery(start, tmp_path):
+    process = start(
+        "-m", "style=mosaic,ink", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "output_dir=sweep/${style.name}"
+    )  # a process of its own: joblib starts its workers from the main module
+    watchdog = threading.Timer(500, process.kill)
+    watchdog.start()
+    out, err = process.communicate()
+    watchdog.cancel()
+    assert process.returncode == 0, err
+    runs = sorted(path.parent for path in (tmp_path / "sweep").rglob("model.ckpt"))
+    assert [load_model(run / "model.ckpt").card["style"]["name"] for run in runs] == ["ink", "mosaic"]
+    assert "2 of 2 trainings done. Gallery: outputs/multirun/" in out
+    page = gallery(tmp_path)
+    assert re.findall(r"<h2>(.*?)</h2>", page) == ["0: style=mosaic", "1: style=ink"]
+    assert page.count("data:image/jpeg;base64,") == 2 and page.count("On held-out photographs") == 2
+
+
+def test_one_that_fails_does_not_stop_the_others(train, tmp_path):
+    answer = train("-m", "learning_rate=-1,1e-3", "trainer=free_gpu", "trainer.max_steps=2")
+    assert answer.code == 1, answer.err
+    assert "error: learning_rate=-1" in answer.err and "1 of 2 trainings done" in answer.out
+    page = gallery(tmp_path)
+    assert 'class="problem"' in page and page.count("data:image/jpeg;base64,") == 1
+    assert len(list((tmp_path / "outputs" / "mosaic").glob("*/model.ckpt"))) == 1
+
+
+def test_a_sweep_of_several_processes_each_is_refused(train):
+    answer = train("-m", "seed=0", "trainer=ddp", "trainer.devices=2")
+    assert answer.code == 2 and "each job on one device" in answer.err
+
+
+def test_a_hostile_title_is_text(tmp_path):
+    write_gallery([Outcome("<script>x</script>", tmp_path, "<b>")], tmp_path / "a" / "index.html", "<i>")
+    page = (tmp_path / "a" / "index.html").read_text()
+    assert "<script>" not in page and "&lt;script&gt;" in page and "<b>" not in page and "<i>" not in page
+    assert "No model." in page and not list((tmp_path / "a").glob(".*"))
+
+
+@pytest.fixture
+def two_gpus(monkeypatch, tmp_path):
+    monkeypatch.setattr(devices.torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_each_training_gets_a_gpu_of_its_own_and_a_third_waits(two_gpus):
+    order = []
+    with devices.free_device() as first:
+        with devices.free_device() as second:
+            assert {first, second} == {0, 1}
+
+            def third():
+                with devices.free_device(pause=0.05) as number:
+                    order.append(number)
+
+            waiting = threading.Thread(target=third)
+            waiting.start()
+            time.sleep(0.3)
+            assert order == []
+        waiting.join(20)
+        assert order == [second]
+
+
+def test_gpus_are_the_same_under_other_numbers(two_gpus, monkeypatch):
+    with devices.free_device() as first:
+        assert first == 0
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")
+        with devices.free_device() as second:
+            assert second == 0  # the machine's GPU 1
+
+
+def test_without_a_gpu_there_is_nothing_to_wait_for(monkeypatch):
+    monkeypatch.setattr(devices.torch.cuda, "device_count", lambda: 0)
+    with devices.free_device() as number:
+        assert number is None
