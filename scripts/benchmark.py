@@ -52,7 +52,17 @@ def frontier(add) -> None:
     add("--against", type=Path, metavar="FILE.onnx", help="also time somebody else's network")
 
 
-COMMANDS = {"objective": objective, "speed": speed, "frontier": frontier}
+def data(add) -> None:
+    """photographs per second of the loader, from files, a cache and shards; start-up with many files"""
+    add("--photos", type=Path, help="folder of photographs (default: scikit-image's samples)")
+    add("--size", type=int, default=256, help="of the crops, in pixels (default: 256)")
+    add("--count", type=int, default=100, help="photographs in a timing (default: 100)")
+    add("--repeats", type=int, default=5, help="timings of each kind; the median counts (default: 5)")
+    add("--workers", type=int, nargs="+", default=[0, 1, 2], help="loading processes (default: 0 1 2)")
+    add("--files", type=int, nargs="+", default=[1, 1000, 118_000], help="at start-up (default: 1 1000 118000)")
+
+
+COMMANDS = {"objective": objective, "speed": speed, "data": data, "frontier": frontier}
 """Each is run by ``run(options, device)`` of the file of its name in fastnst/benchmark/."""
 
 
@@ -75,6 +85,9 @@ def check(options: argparse.Namespace) -> None:
     for name, value in vars(options).items():
         if name in least and value is not None:
             require_whole(f"--{name}", value, least[name])
+    for name, least_each in (("files", 1), ("workers", 0)):
+        for value in getattr(options, name, []):
+            require_whole(f"--{name}", value, least_each)
     for size in getattr(options, "sizes", []):
         require_whole("--sizes", size, 16)
     for name, path in (("--json", options.json), ("--plot", options.plot)):

@@ -91,14 +91,16 @@ def write_index(root: str | os.PathLike, progress: Callable[[int, int], object] 
     names = [name for name in store.sizes() if name != INDEX]
     if not names:
         raise InputError(f"{store.root} holds no shards (*.tar)")
-    shards = {}
+    shards, count = {}, 0
     for done, name in enumerate(names, start=1):
         with store.open(name) as file:
             size = file.seek(0, os.SEEK_END)
-        shards[name] = {"bytes": size, "members": members_of(store, name, refuse)}
+        members = members_of(store, name, refuse)
+        shards[name] = {"bytes": size, "members": members}
+        count += len(members)
         progress(done, len(names))
     store.write(INDEX, json.dumps({"format": FORMAT, "shards": shards}, separators=(",", ":")).encode())
-    return sum(len(shard["members"]) for shard in shards.values())  # type: ignore[arg-type]
+    return count
 
 
 def _member_name(relative: Path, taken: set[str]) -> str:
