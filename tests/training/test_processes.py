@@ -94,8 +94,8 @@ def test_two_processes_do_what_one_does_and_one_goes_on_from_there(options, dama
     assert stopped >= 3 and torch.load(run / "last.ckpt", weights_only=True)["global_step"] == stopped
     assert sorted(together) == list(range(1, stopped + 1))
     for step in range(1, min(stopped, 8) + 1):
-        assert together[step] == pytest.approx(expected[step], rel=2e-3)
-    assert together[1] == pytest.approx(expected[1], rel=1e-6)  # before rounding has passed through Adam
+        # The same but for rounding, which Adam's first steps, near to the sign of the gradient, make larger.
+        assert together[step] == pytest.approx(expected[step], rel=1e-5 if step <= 3 else 1e-2)
     assert (run / "previews" / "step_000002.png").exists()
     bad = {str(damaged / f"photo{number}.png") for number in (1, 6)}
     assert set((run / "skipped_photos.txt").read_text().split()) == bad  # whichever process met them
@@ -127,7 +127,7 @@ def test_a_process_that_dies_ends_the_job_which_is_gone_on_with(options, alone, 
     more = [*options, "data.batch_size=4", f"output_dir={run}", "ckpt_path=last", f"trainer.max_steps={steps}"]
     assert run_script("train", *more, cwd=tmp_path).code == 0
     if steps <= 8:
-        assert scalars(run)[steps] == pytest.approx(scalars(alone)[steps], rel=5e-3)
+        assert scalars(run)[steps] == pytest.approx(scalars(alone)[steps], rel=1e-2)
 
 
 def test_what_a_lost_process_looks_like():
