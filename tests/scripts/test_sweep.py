@@ -9,6 +9,7 @@ import pytest
 from fastnst.checkpoints import load_model
 from fastnst.training import devices
 from fastnst.training.gallery import Outcome, write_gallery
+from tests.conftest import start_script
 
 
 def gallery(folder) -> str:
@@ -16,10 +17,12 @@ def gallery(folder) -> str:
     return page.read_text()
 
 
-def test_styles_side_by_side_with_a_gallery(start, tmp_path):
-    process = start(
-        "-m", "style=mosaic,ink", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "output_dir=sweep/${style.name}"
-    )  # a process of its own: joblib starts its workers from the main module
+def test_styles_side_by_side_with_a_gallery(small, tmp_path):
+    # A process of its own: joblib starts its workers from the main module.
+    process = start_script(
+        "train", "-m", *small, "style=mosaic,ink", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2",
+        "output_dir=sweep/${style.name}", cwd=tmp_path,
+    )  # fmt: skip
     watchdog = threading.Timer(500, process.kill)
     watchdog.start()
     out, err = process.communicate()
