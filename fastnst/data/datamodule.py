@@ -48,7 +48,7 @@ class PhotoDataModule(pl.LightningDataModule):
         batch_size: photographs in a batch of one process.
         steps: optimizer steps of the whole run.
         seed: settles order and crops; 0 or more.
-        workers: loading processes; None takes one for each CPU core, at most 4; 0 loads in the main process.
+        workers: loading processes; None takes one for each CPU core, at most 8; 0 loads in the main process.
         start_step: optimizer steps done already, for use without a trainer.
         validation_photos: how many are held out, at most a fifth of all; 0 for no validation.
         validation_root: take the validation photographs from this folder instead; all of the others are trained on.
@@ -289,9 +289,9 @@ def _require_whole(what: str, value: object, least: int) -> None:
 
 
 def _sensible_workers() -> int:
-    """One for each CPU core that this process may use, at most 4: more do not make a training step wait less."""
+    """One for each CPU core that this process may use, at most 8: these feed a GPU that takes 1,000 a second."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, 4)
+    return min(cores, 8)
 
 
 def _by_name_hash(photos: Sequence[Path], root: Path) -> list[Path]:

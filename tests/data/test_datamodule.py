@@ -229,7 +229,7 @@ def test_loading_leaves_torchs_own_random_numbers_alone(folder):
 
 
 def test_automatic_workers():
-    assert 1 <= PhotoDataModule("samples", steps=1).workers <= 4
+    assert 1 <= PhotoDataModule("samples", steps=1).workers <= 8
 
 
 # In a trainer
