@@ -139,7 +139,7 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
         with gr.Row():
             with gr.Column():
                 gallery = gr.Gallery(
-                    atelier.thumbnails(), label="Style", columns=4, height=220, allow_preview=False, selected_index=0,
+                    atelier.thumbnails(), label="Style", columns=4, height=320, allow_preview=False, selected_index=0,
                     interactive=False, buttons=[], elem_id="styles",
                 )  # fmt: skip
                 chosen = gr.Markdown(f"Style: **{names[0]}**", elem_id="chosen")

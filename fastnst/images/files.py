@@ -346,7 +346,8 @@ def _array_to_tensor(array: np.ndarray) -> torch.Tensor:
 
 def _to_bytes(image: torch.Tensor) -> torch.Tensor:
     """Clamp and round half up (not half to even, as ``round`` would) to uint8 on the CPU, without a second copy."""
-    result = torch.empty(image.shape, dtype=torch.uint8)
+    channels, height, width = image.shape
+    result = torch.empty(height, width, channels, dtype=torch.uint8).permute(2, 0, 1)  # in memory as Pillow has it
     for rows in range(0, image.shape[-2], _STRIP):
         part = image[..., rows : rows + _STRIP, :].detach().to("cpu", torch.float32)
         if part.isnan().any():
