@@ -75,6 +75,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--sheet", type=Path, help="also lay all befores and afters out in one picture")
     add("--info", action="store_true", help="print the model's card and stop")
     add("--overwrite", action="store_true", help="replace output files that are there already")
+    add(
+        "--engine",
+        choices=("auto", "plain"),
+        default="auto",
+        help="plain: the network as written (default: the fastest)",
+    )
     add("--device", help="cpu, cuda, cuda:1, mps ... (default: a GPU if there is one)")
     return parser.parse_args(arguments)
 
@@ -171,8 +177,9 @@ def prepare(options: argparse.Namespace, models: list) -> tuple[Any, Any, Any]:
     )  # fmt: skip
     try:
         stylizer = Stylizer(
-            models, options.device, mix=options.mix, tile=options.tile, tile_statistics=options.tile_statistics
-        )
+            models, options.device, mix=options.mix, tile=options.tile, tile_statistics=options.tile_statistics,
+            engine=options.engine,
+        )  # fmt: skip
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device {options.device}: {str(error).splitlines()[0]}") from None
     return handling, controls, stylizer

@@ -58,7 +58,9 @@ class CpuEngine:
             (first.weight.detach(), norm, second.weight.detach(), last_norm)
             for first, norm, _, second, last_norm in (block.body for block in network.residual)  # type: ignore[union-attr]
         ]
-        self.decoder: list[Any] = [(phases_of_upsampling(conv.weight.detach()), norm) for _, conv, norm, _ in network.decoder]
+        self.decoder: list[Any] = [
+            (phases_of_upsampling(conv.weight.detach()), norm) for _, conv, norm, _ in network.decoder
+        ]
         self.to_rgb = kernel_of_phases(network.to_rgb.weight.detach())
         assert network.to_rgb.bias is not None
         self.bias = network.to_rgb.bias.detach().repeat_interleave(4)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastnst.checkpoints import Model, find_model, load_model
 from fastnst.errors import InputError
@@ -16,7 +16,10 @@ from fastnst.networks import TransformerNetwork
 from fastnst.networks.transformer import MINIMUM_SIZE
 from fastnst.stylization import memory
 from fastnst.stylization.controls import Controls
+from fastnst.stylization.engine import CpuEngine
 from fastnst.stylization.tiling import DEFAULT_TILE, STATISTICS, Progress, TiledRun, paint_by_thumbnail
+
+ENGINES = ("auto", "plain")
 
 
 class Stylizer:
@@ -30,9 +33,11 @@ class Stylizer:
             fit into the memory that is free.
         tile_statistics: ``"exact"``: tiles equal the whole picture; ``"thumbnail"``: they have the statistics of a
             small copy, which needs no disk and changes colours.
+        engine: ``"auto"`` runs whole pictures on the CPU by :class:`~fastnst.stylization.engine.CpuEngine` where it
+            takes the network; ``"plain"`` runs the network as it is written. The pixels are the same.
 
     Raises:
-        InputError: a model cannot be found or read, or ``mix`` and ``tile`` have no meaning.
+        InputError: a model cannot be found or read, or ``mix``, ``tile`` or ``engine`` have no meaning.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class Stylizer:
         mix: Sequence[float] | None = None,
         tile: int | None = None,
         tile_statistics: str = "exact",
+        engine: str = "auto",
     ) -> None:
         given = [model] if isinstance(model, (Model, str, os.PathLike)) else list(model)
         if not given:
@@ -54,6 +60,8 @@ class Stylizer:
         if tile_statistics not in STATISTICS:
             raise InputError(f"tile_statistics={tile_statistics!r}: expected one of {', '.join(STATISTICS)}.")
         self.tile_statistics = tile_statistics
+        if engine not in ENGINES:
+            raise InputError(f"engine={engine!r}: expected one of {', '.join(ENGINES)}.")
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
@@ -61,6 +69,8 @@ class Stylizer:
         self.model = models[0]
         self.networks = [one.network.to(self.device) for one in models]
         self.network = self.networks[0]
+        fast = engine == "auto"
+        self.engines = [CpuEngine(one) if fast and CpuEngine.takes(one) else None for one in self.networks]
 
     @torch.inference_mode()
     def __call__(self, picture: Tensor, controls: Controls | None = None, progress: Progress | None = None) -> Tensor:
@@ -83,17 +93,18 @@ class Stylizer:
             return content.clone()
         seen = resize(content, *controls.network_size(*content.shape[-2:]))
         stylized: Tensor | None = None
-        for number, (network, share) in enumerate(zip(self.networks, self.mix, strict=True)):
+        for number, share in enumerate(self.mix):
             if share > 0:
-                painted = self._paint(network, seen, _part_of(progress, number, len(self.networks)))
+                painted = self._paint(number, seen, _part_of(progress, number, len(self.networks)))
                 if len(self.networks) > 1:
                     painted.mul_(share)
                 stylized = painted if stylized is None else stylized.add_(painted)
         assert stylized is not None
         return controls.finish(stylized, content)
 
-    def _paint(self, network: nn.Module, picture: Tensor, progress: Progress | None) -> Tensor:
-        """(3, H, W) through one network, at its own size, whole or in tiles."""
+    def _paint(self, number: int, picture: Tensor, progress: Progress | None) -> Tensor:
+        """(3, H, W) through one of the networks, at its own size, whole or in tiles."""
+        network, engine = self.networks[number], self.engines[number]
         if not isinstance(network, TransformerNetwork):  # ONNX pads by itself, and shows no layers to run one by one
             if self.tile is not None:
                 raise InputError(f"tile={self.tile}: an ONNX model has no tiles; use the model file it was made from.")
@@ -102,7 +113,8 @@ class Stylizer:
         x = pad_by_reflection(picture, max(height, MINIMUM_SIZE), max(width, MINIMUM_SIZE))
         if self.tile is None and memory.fits(network, x.shape[-2], x.shape[-1], self.device):
             try:
-                return network(x[None].to(self.device))[0, :, :height, :width].clamp(0, 1).cpu()
+                run = network if engine is None else engine
+                return run(x[None].to(self.device))[0, :, :height, :width].clamp(0, 1).cpu()
             except (torch.OutOfMemoryError, MemoryError):
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
