@@ -18,7 +18,7 @@ What :class:`~fastnst.networks.TransformerNetwork` computes is rewritten, not ap
 from __future__ import annotations
 
 import itertools
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +39,7 @@ class Normalised(NamedTuple):
     """Instance normalisation and ReLU of a map as ``scale * clamp(map, low, high) + constant``, (C, 1, 1) each."""
 
     scale: Tensor
-    low: Tensor | None
+    low: Tensor
     high: Tensor | None
     constant: Tensor
 
@@ -53,20 +53,19 @@ class CpuEngine:
 
     def __init__(self, network: TransformerNetwork) -> None:
         self.network = network
-        self.encoder: list[Any] = [(conv.weight.detach(), conv.stride, norm) for conv, norm, _ in network.encoder]
-        self.residual: list[Any] = [
+        parts: Any = network  # mypy takes a Sequential's children for tensors
+        self.encoder = [(conv.weight.detach(), conv.stride, norm) for conv, norm, _ in parts.encoder]
+        self.residual = [
             (first.weight.detach(), norm, second.weight.detach(), last_norm)
-            for first, norm, _, second, last_norm in (block.body for block in network.residual)  # type: ignore[union-attr]
+            for first, norm, _, second, last_norm in (block.body for block in parts.residual)
         ]
-        self.decoder: list[Any] = [
-            (phases_of_upsampling(conv.weight.detach()), norm) for _, conv, norm, _ in network.decoder
-        ]
+        self.decoder = [(phases_of_upsampling(conv.weight.detach()), norm) for _, conv, norm, _ in parts.decoder]
         self.to_rgb = kernel_of_phases(network.to_rgb.weight.detach())
         assert network.to_rgb.bias is not None
         self.bias = network.to_rgb.bias.detach().repeat_interleave(4)
 
     @staticmethod
-    def takes(network: nn.Module) -> bool:
+    def takes(network: nn.Module) -> TypeGuard[TransformerNetwork]:
         """Whether a network is one for this engine: ours, on the CPU, in float32, upsampling by nearest neighbours."""
         if type(network) is not TransformerNetwork or network.arguments["upsampling"] != "nearest":
             return False
