@@ -62,7 +62,29 @@ def data(add) -> None:
     add("--files", type=int, nargs="+", default=[1, 1000, 118_000], help="at start-up (default: 1 1000 118000)")
 
 
-COMMANDS = {"objective": objective, "speed": speed, "data": data, "frontier": frontier}
+def train(add) -> None:
+    """seconds and memory of a training step, against the step of pytorch/examples"""
+    add("--photos", type=Path, help="folder of photographs for the steps (default: scikit-image's samples)")
+    add("--style", default="mosaic", help="one of the shipped styles (default: mosaic)")
+    add("--sizes", type=int, nargs="+", default=[256], help="sides of the crops in pixels (default: 256)")
+    add("--batch", type=int, default=4, help="pictures in a step (default: 4)")
+    add("--width", type=int, default=32, help="of our network (default: 32, the paper's)")
+    add("--repeats", type=int, default=5, help="timings of each; the median counts (default: 5)")
+    add("--variants", nargs="+", help="ways of doing our step (default: all that this device can do; see the docs)")
+    add("--against", metavar="MODULE_OR_PATH", help="also time its `build_step(style, images)`, see the docs")
+    add("--curves", type=int, metavar="STEPS", help="instead: losses over so many steps of each way and of two seeds")
+
+
+def stylize(add) -> None:
+    """seconds and memory of one picture, against pytorch/examples in PyTorch and in ONNX Runtime"""
+    add("--model", default="mosaic", help="a model file, or the name of one in checkpoints/")
+    add("--sizes", type=int, nargs="+", default=[256, 512, 1024, 2048], help="(default: 256 512 1024 2048)")
+    add("--repeats", type=int, default=5, help="timings of each; the median counts (default: 5)")
+    add("--engines", nargs="+", help="ways of running our model (default: all that are installed)")
+    add("--against", metavar="MODULE_OR_PATH", help="also time this network: build_network() or :CLASS")
+
+
+COMMANDS = {command.__name__: command for command in (objective, speed, frontier, data, train, stylize)}
 """Each is run by ``run(options, device)`` of the file of its name in fastnst/benchmark/."""
 
 

@@ -178,17 +178,20 @@ def test_tiling_starts_by_itself(runs, monkeypatch):
     assert torch.equal(Stylizer(model, "cpu")(picture), expected) and len(runs) == 1
 
 
-def test_tiling_after_running_out_of_memory(runs, monkeypatch):
+@pytest.mark.parametrize("engine", ["auto", "plain"])
+def test_tiling_after_running_out_of_memory(runs, monkeypatch, engine):
     model, picture = Model(network(), {}, None), photograph(50, 60)
-    expected = Stylizer(model, "cpu")(picture)
-    forward = model.network.preactivation
+    expected = Stylizer(model, "cpu", engine=engine)(picture)
 
     def too_large(content):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    model.network.preactivation = too_large
-    tiled = Stylizer(model, "cpu")(picture)
-    model.network.preactivation = forward
+    stylizer = Stylizer(model, "cpu", engine=engine)
+    assert (stylizer.engines[0] is None) == (engine == "plain")
+    runner, method = (model.network, "preactivation") if engine == "plain" else (stylizer.engines[0], "_encode")
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, method, too_large)
+        tiled = stylizer(picture)
     assert len(runs) == 1 and (tiled - expected).abs().max() < 1 / 255
 
 
