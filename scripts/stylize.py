@@ -64,7 +64,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--stroke-scale", type=float, default=1.0, help="2: strokes twice as large, 0.5: half as large")
     add("--max-side", type=int, help="make pictures with a longer side smaller first")
     add("--tile", type=int, help="side of tiles in pixels (default: tiles of 512 where memory is short)")
-    add("--tile-statistics", choices=STATISTICS, default="exact", help="thumbnail: no disk needed, but other colours")
+    add("--tile-statistics", choices=STATISTICS, default="exact", help="thumbnail: hardly any disk, but other colours")
     add("--max-pixels", type=int, default=MAX_PIXELS, help="refuse larger pictures (default: %(default)s)")
     add("--quality", type=int, default=95, help="1 to 100, for JPEG, WebP, AVIF and videos (default: %(default)s)")
     add("--start", type=seconds, default=0.0, help="videos: from this time on, seconds or h:mm:ss")
