@@ -115,7 +115,11 @@ def run(script: str, arguments: list[str], cwd: Path) -> Answer:
         "preview": ["size=32", "steps=2", "style.size=64"],
         "optimize": ["size=32", "steps=2", "style.size=64", *(["loss.style_weight=1,10"] if sweep else [])],
         "visualize_features": ["--size", "32", "--top", "2"],
-        "benchmark": ["--sizes", "32", "--iterations", "3", *(["--count", "1"] if "objective" in arguments else [])],
+        "benchmark": {
+            "data": ["--size", "32", "--count", "4", "--repeats", "1", "--workers", "0", "--files", "1", "20"],
+            "objective": ["--sizes", "32", "--iterations", "3", "--count", "1"],
+            "speed": ["--sizes", "32", "--iterations", "3"],
+        }.get(arguments[0], []),
         "learning_curve": ["--peer-minutes", "0.01", *(f"--override={key}={FEWER_STEPS[key]}" for key in small)],
     }  # fmt: skip
     with mock.patch("fastnst.data.coco.time.sleep"):  # a download waits minutes between its tries
