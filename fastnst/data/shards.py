@@ -83,7 +83,8 @@ class Store:
             try:
                 with open(os.path.join(self.root, name), "rb") as file:
                     file.seek(start)
-                    return file.read() if size is None else file.read(size)
+                    there = max(0, os.fstat(file.fileno()).st_size - start)  # room is made for all that is asked for
+                    return file.read(there if size is None else min(size, there))
             except OSError as error:
                 raise SourceLost(f"{self.root}/{name} cannot be read ({error.strerror}); was it moved?") from error
         filesystem, path = self._filesystem()
@@ -196,7 +197,7 @@ class Shards:
         listed = len(sizes) > 1
         found = {}
         try:
-            index = json.loads(self.store.read(INDEX, size=LARGEST_INDEX))
+            index = json.loads(self.store.read(INDEX, size=sizes[INDEX]))
             if index["format"] != FORMAT:
                 raise InputError(
                     f"{self.store.root}/{INDEX} has format {index['format']!r}, this program knows {FORMAT}; make it "
