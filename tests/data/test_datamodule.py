@@ -311,6 +311,31 @@ def test_each_process_gets_its_share(folder):
     assert torch.equal(batches(shared), batches(alone)[3:, 1::2])
 
 
+def test_a_run_goes_on_with_the_next_photograph_at_another_batch_size_and_number_of_processes(folder):
+    class Alone:
+        global_rank, world_size, global_step, accumulate_grad_batches = 0, 1, 0, 1
+
+    first = module(folder, steps=10, batch_size=3)
+    first.trainer = Alone()
+    whole = torch.cat(list(batches(first)))
+    first.trainer.global_step = 5
+    state = first.state_dict()
+    assert state == {"photographs": 15, "step": 5}
+
+    ranks = []
+    for rank in range(2):
+        data = module(folder, steps=10, batch_size=1)
+        data.load_state_dict(state)
+        data.trainer = TwoProcesses()
+        data.trainer.global_rank, data.trainer.global_step = rank, 5
+        loader = data.train_dataloader()
+        assert len(loader) == 10  # as Lightning counts: from the beginning of the run
+        ranks.append(list(loader.sampler))
+        if rank == 0:
+            assert torch.equal(next(iter(loader))["images"][0], whole[15])
+    assert sorted(ranks[0] + ranks[1]) == list(range(15, 25))  # five more steps of two
+
+
 def test_paths_are_not_resolved_against_another_working_folder(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     assert os.fspath(module("photos").training_paths[0]).startswith("photos")
