@@ -52,6 +52,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
         raise InputError("data=folder needs the folder with your photographs: add data.root=DIR.")
     settings = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(settings, dict)
+    settings["output_dir"] = str(settings["output_dir"])  # output_dir=7 is a folder, too
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         settings["output_dir"] += f"_{HydraConfig.get().job.num}"
         if settings["trainer"]["devices"] != 1 and settings["trainer"]["strategy"] == "ddp":
@@ -81,15 +82,15 @@ def build_module(settings: dict[str, Any], style: Any) -> StyleTransferModule:
 
 def build_callbacks(settings: dict[str, Any], data: PhotoDataModule, style: Any, folder: Path) -> list[pl.Callback]:
     """Pictures, files, warnings, interruption and the progress bar."""
-    from pytorch_lightning.callbacks import LearningRateMonitor
-
     from fastnst.checkpoints import current_commit
     from fastnst.images.resizing import resize_long_side
     from fastnst.training.console import TrainingBar
+    from fastnst.training.events import Curves
     from fastnst.training.files import RunFiles
     from fastnst.training.guards import NonFiniteGuard, OutputWatch, SkippedPhotos
     from fastnst.training.interruption import StopOnSignals
     from fastnst.training.previews import Previews, fixed_pictures
+    from fastnst.training.resumption import fingerprint
 
     card = {
         "style": {"name": settings["style"]["name"], "size": settings["style"]["size"]},
@@ -106,11 +107,22 @@ def build_callbacks(settings: dict[str, Any], data: PhotoDataModule, style: Any,
         StopOnSignals(),
         NonFiniteGuard(),
         SkippedPhotos(folder),
+        Curves(settings["trainer"]["log_every"]),
         Previews(folder / "previews", pictures, style, settings["preview_every"], watch=OutputWatch()),
-        RunFiles(folder, card, resize_long_side(style, 96), settings["save_every"]),
-        LearningRateMonitor(),
+        RunFiles(
+            folder, card, resize_long_side(style, 96), settings["save_every"], fingerprint(settings["style"]["image"])
+        ),
         TrainingBar(settings["trainer"]["log_every"]),
     ]
+
+
+def write_settings(settings: dict[str, Any], path: Path) -> None:
+    try:
+        OmegaConf.save(OmegaConf.create(settings), path)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written ({error.strerror}): make room or give another output_dir."
+        ) from None
 
 
 def train(config: DictConfig) -> Path:
@@ -124,9 +136,11 @@ def train(config: DictConfig) -> Path:
 
     from fastnst.data.datamodule import PhotoDataModule
     from fastnst.training.console import keep_quiet
-    from fastnst.training.files import check_resumable
-    from fastnst.training.folder import find_checkpoint, open_run_folder
+    from fastnst.training.files import RunFiles
+    from fastnst.training.folder import find_checkpoint, open_run_folder, set_aside
+    from fastnst.training.memory import out_of_memory_says_what_to_lower
     from fastnst.training.processes import GO_ON, announce_dead_processes, is_first_process, lost_process
+    from fastnst.training.resumption import find_resume_point, fingerprint
     from fastnst.training.run import begin_from, build_trainer, check_publishable, finish, read_style, speed_up
 
     keep_quiet()
@@ -140,7 +154,7 @@ def train(config: DictConfig) -> Path:
     if settings["ckpt_path"] is not None:
         given = any(override.startswith("output_dir=") for override in HydraConfig.get().overrides.task)
         resume = find_checkpoint(settings["ckpt_path"], folder, given)
-        folder = folder if given else resume.parent
+        folder = folder if given or resume is None else resume.parent
     if settings["publish"] is not None:
         check_publishable(settings["publish"])
     pl.seed_everything(settings["seed"], verbose=False)
@@ -150,24 +164,40 @@ def train(config: DictConfig) -> Path:
     data.setup()
     if settings["initial"] is not None and resume is None:
         begin_from(module, settings["initial"])
+    point = None
     if resume is not None:
-        check_resumable(resume, settings["style"]["name"], module.network)
+        picture = fingerprint(settings["style"]["image"])
+        point = find_resume_point(resume, settings["style"]["name"], picture, module.network, settings)
     callbacks = build_callbacks(settings, data, style, folder)
     trainer = build_trainer(settings["trainer"], folder, callbacks, settings["validate_every"])
     speed_up(module, settings["trainer"])
+    held = None
     if first_process:
-        open_run_folder(folder, resuming=resume is not None)
-        OmegaConf.save(OmegaConf.create(settings), folder / "config.yaml")
+        held = open_run_folder(folder, resuming=point is not None)
+        if point is not None and point.damaged is not None:
+            print(f"warning: {point.problem} Going on from the one before it.", file=sys.stderr)
+            if point.damaged.parent == folder:
+                set_aside(point.damaged)
+        write_settings(settings, folder / "config.yaml")
         print(f"Training {settings['style']['name']} on {len(data.training_paths)} photographs ({data.source_name}).")
         print(f"Run folder: {folder}", flush=True)
+        if point is not None:
+            print(point.describe(settings), flush=True)
+    if point is not None and (changed := point.changes(settings)):
+        files = next(callback for callback in callbacks if isinstance(callback, RunFiles))
+        files.changes = [{"step": point.step, "changed": changed}]
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=resume)
+        with out_of_memory_says_what_to_lower(settings["data"]["batch_size"], settings["data"]["image_size"]):
+            trainer.fit(module, datamodule=data, ckpt_path=None if point is None else point.path)
+            finish(trainer, module, data, settings, folder)
     except RuntimeError as error:
         if trainer.world_size == 1 or not lost_process(error):
             raise
         print(f"error: another process of this training does not answer: {GO_ON}.", file=sys.stderr, flush=True)
         raise SystemExit(1) from None
-    finish(trainer, module, data, settings, folder)
+    finally:
+        if held is not None:
+            held.close()
     return folder
 
 

@@ -16,8 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -78,6 +80,30 @@ def start_script(name: str, *arguments: object, cwd: Path, **options) -> subproc
         [sys.executable, str(PROJECT / "scripts" / f"{name}.py"), *map(str, arguments)],
         cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **options,
     )  # fmt: skip
+
+
+def load(path: Path) -> dict:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load(folder / "last.ckpt")["state_dict"]
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def events(folder: Path) -> EventAccumulator:
+    """What TensorBoard shows of a run folder."""
+    accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0, "tensors": 0})
+    accumulator.Reload()
+    return accumulator
+
+
+def losses(folder: Path) -> list[tuple[int, float]]:
+    """The points of the curve of all losses together, as TensorBoard shows them."""
+    return [(event.step, event.value) for event in events(folder).Scalars("train/total")]
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,7 +20,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fastnst.data.cache import PhotoCache
-from fastnst.data.photos import CentredPhotos, OpenPhoto, PhotoBatch, PhotoDataset, PhotoSampler, collate
+from fastnst.data.photos import CentredPhotos, OpenPhoto, PhotoDataset, PhotoSampler, collate
 from fastnst.data.shards import Shards, SourceLost
 from fastnst.data.sources import coco_photos, folder_photos, sample_photos
 from fastnst.errors import InputError
@@ -27,6 +29,8 @@ from fastnst.images.files import MAX_PIXELS, open_image
 COCO_DEFAULT = "data/coco/train2017"
 SOURCES = ("coco", "folder", "samples", "webdataset")
 REQUESTS_AT_ONCE = 16  # to an object store, of one loading process: each takes some 50 ms and little computation
+RESTARTS = 3
+"""How often in a row dead loading processes are replaced."""
 
 
 class PhotoDataModule(pl.LightningDataModule):
@@ -269,11 +273,51 @@ class PhotoDataModule(pl.LightningDataModule):
 class ResumableLoader(DataLoader):
     """A DataLoader that may tell Lightning truthfully that it can be resumed; its sampler settles where.
 
-    An :class:`InputError` in a loading process reaches the training as the one line that it is.
+    Loading processes that die (mostly for want of memory) are replaced and the same batches come, ``RESTARTS`` times
+    without a batch in between.
+
+    Raises:
+        InputError: on iteration, what a loading process could not do, in one line; or they die again and again.
     """
 
-    def __iter__(self) -> Any:
-        return _one_line_errors(super().__iter__())
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        sampler, deaths = self.sampler, 0
+        assert isinstance(sampler, PhotoSampler) and self.batch_size is not None
+        while True:
+            try:
+                for batch in self._batches():
+                    yield batch
+                    sampler.start += self.batch_size * sampler.world_size
+                    deaths = 0
+                return
+            except InputError as error:  # torch puts a traceback around what a loading process raises
+                raise type(error)(str(error).rstrip().splitlines()[-1].split("Error: ", 1)[-1]) from None
+            except (RuntimeError, OSError, EOFError) as error:
+                if not self._lost_a_process(error):
+                    raise
+                self._iterator, deaths = None, deaths + 1  # the dead and the living, with what they had loaded ahead
+                if deaths > RESTARTS:
+                    raise InputError(
+                        f"loading processes were killed {deaths} times in a row, mostly a sign that memory is short: "
+                        f"lower data.workers (now {self.num_workers}) or data.image_size, or enlarge /dev/shm."
+                    ) from None
+                rank_zero_warn("a loading process was killed; its photographs are loaded again by a new one.")
+
+    def _lost_a_process(self, error: Exception) -> bool:
+        """Torch notices that one is gone, or finds nobody to hand over the memory of a batch already loaded."""
+        if self.num_workers == 0 or str(error).startswith("Caught "):  # the latter happened within a living one
+            return False
+        gone = "DataLoader worker" in str(error) and "exited unexpectedly" in str(error)
+        return gone or isinstance(error, ConnectionError | EOFError | FileNotFoundError)
+
+    def _batches(self) -> Iterator[Any]:
+        """Without torch's handler of SIGCHLD, which raises wherever the main process is, in the midst of a step."""
+        on_main_thread = threading.current_thread() is threading.main_thread()
+        handler = signal.getsignal(signal.SIGCHLD) if on_main_thread and hasattr(signal, "SIGCHLD") else None
+        batches = super().__iter__()
+        if handler is not None:
+            signal.signal(signal.SIGCHLD, handler)
+        return batches
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing to save: the position is the trainer's step."""
@@ -297,11 +341,3 @@ def _sensible_workers() -> int:
 def _by_name_hash(photos: Sequence[Path], root: Path) -> list[Path]:
     """Order photographs by a hash of their path below ``root``: arbitrary, but the same on every machine."""
     return sorted(photos, key=lambda path: hashlib.sha256(path.relative_to(root).as_posix().encode()).digest())
-
-
-def _one_line_errors(batches: Iterator[PhotoBatch]) -> Iterator[PhotoBatch]:
-    """Take off what a DataLoader puts round an error of a loading process: its whole traceback, as text."""
-    try:
-        yield from batches
-    except InputError as error:
-        raise type(error)(str(error).rstrip().splitlines()[-1].split("Error: ", 1)[-1]) from None

@@ -149,8 +149,10 @@ class PhotoDataset(Dataset[PhotoItem]):
 class CentredPhotos(Dataset[PhotoItem]):
     """The same photographs every time, for validation: shorter side resized to ``image_size``, middle square cut out.
 
+    A file that can no longer be read is replaced by the next one and named under ``skipped``.
+
     Raises:
-        InputError: on access, when the file cannot be read.
+        InputError: on access, when no file at all can be read.
     """
 
     def __init__(self, paths: Sequence[str | os.PathLike], image_size: int, open_photo: OpenPhoto = open_image) -> None:
@@ -162,9 +164,17 @@ class CentredPhotos(Dataset[PhotoItem]):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> PhotoItem:
-        picture = self.open_photo(self.paths[index], draft_size=self.image_size)
-        square = _cut_square(picture, self.image_size, self.image_size, 0.5, 0.5)
-        return {"image": to_tensor(square), "skipped": []}
+        skipped: list[str] = []
+        for path in self.paths[index:] + self.paths[:index]:
+            try:
+                picture = self.open_photo(path, draft_size=self.image_size)
+            except InputError as error:
+                reason = error
+                skipped.append(path)
+                continue
+            square = _cut_square(picture, self.image_size, self.image_size, 0.5, 0.5)
+            return {"image": to_tensor(square), "skipped": skipped}
+        raise InputError(f"none of the {len(self.paths)} held-out photographs can be read; the last one: {reason}")
 
 
 class PhotoSampler(DistributedSampler):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import warnings
 from typing import Any
 
@@ -33,7 +34,16 @@ def keep_quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)  # tips, hardware found, `max_steps` reached
     for pattern in IRRELEVANT:
         warnings.filterwarnings("ignore", pattern)
+    if threading.excepthook is not _without_event_files:
+        _without_event_files.before = threading.excepthook  # type: ignore[attr-defined]
+        threading.excepthook = _without_event_files
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+
+
+def _without_event_files(failure: threading.ExceptHookArgs) -> None:
+    """TensorBoard's writer ends with a traceback on a full disk; EventLogger says it in one line."""
+    if type(failure.thread).__name__ != "_AsyncWriterThread":
+        _without_event_files.before(failure)  # type: ignore[attr-defined]
 
 
 class TrainingBar(pl.Callback):

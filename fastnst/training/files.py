@@ -1,88 +1,183 @@
-"""What a run leaves on disk: ``last.ckpt`` to go on from and ``model.ckpt`` to stylize with."""
+"""What a run leaves on disk: ``last.ckpt`` to go on from, the one before it, and ``model.ckpt`` to stylize with."""
 
 from __future__ import annotations
 
+import io
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from lightning_fabric.plugins import TorchCheckpointIO
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
 
 from fastnst.checkpoints import save_model
 from fastnst.errors import InputError, require_whole
+from fastnst.training.memory import is_out_of_memory
 from fastnst.training.module import StyleTransferModule
 
-LAST, MODEL = "last.ckpt", "model.ckpt"
+LAST, PREVIOUS, MODEL = "last.ckpt", "previous.ckpt", "model.ckpt"
+
+
+class WholeFiles(TorchCheckpointIO):
+    """How Lightning writes and reads resume files here: whole or not at all, and nothing in one is code.
+
+    A new file is written beside, synced and renamed; the one before is kept as ``previous.ckpt``.
+
+    Attributes:
+        problem: why the last file could not be written, or None. Not raised: where several processes train, the others
+            wait for the writing one.
+    """
+
+    def __init__(self) -> None:
+        self.problem: str | None = None
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike, storage_options: Any = None) -> None:
+        path = Path(path)
+        beside = path.with_name(f".{path.name}.part")
+        content = io.BytesIO()  # torch's own writer answers a full disk with an abort of its bookkeeping
+        torch.save(checkpoint, content)
+        self.problem = None
+        try:
+            with open(beside, "wb") as file:
+                file.write(content.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            if path.exists():
+                os.replace(path, path.with_name(PREVIOUS))
+            os.replace(beside, path)
+            sync_folder(path.parent)
+        except OSError as error:
+            self.problem = f"{path} cannot be written ({error.strerror or error})"
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+
+    def load_checkpoint(
+        self, path: str | os.PathLike, map_location: Any = "cpu", weights_only: bool | None = True
+    ) -> dict[str, Any]:
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have renamed files under their new names on the disk, where the system can (Windows cannot)."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 class RunFiles(pl.Callback):
-    """Writes both files every so often and at the end, each whole or not at all.
+    """Writes the files every so often, on a signal, and at the end.
+
+    A periodic file that cannot be written (a full disk) is said and tried again the next time; the training goes on.
 
     Args:
         folder: the run folder.
         card: what is known at the start: style, settings, data, command, commit; steps, seconds and losses are added.
         thumbnail: the style picture (3, H, W), small.
         every_n_steps: how often; 0 only at the end.
+        picture: identifies the style picture in ``last.ckpt``.
 
     Attributes:
         seconds: spent training, those before a resume counted in.
         metrics: the newest value of everything logged; Lightning itself forgets those of training while it validates.
+        changes: settings that were changed on the way, each ``{"step": ..., "changed": [...]}``.
     """
 
-    def __init__(self, folder: Path, card: dict[str, Any], thumbnail: Tensor, every_n_steps: int) -> None:
+    def __init__(
+        self, folder: Path, card: dict[str, Any], thumbnail: Tensor, every_n_steps: int, picture: str = ""
+    ) -> None:
         require_whole("save_every", every_n_steps, 0)
         self.folder = folder
         self.card = card
         self.thumbnail = thumbnail
         self.every_n_steps = every_n_steps
+        self.picture = picture
         self.seconds = 0.0
         self.metrics: dict[str, float] = {}
+        self.changes: list[dict[str, Any]] = []
         self._since = time.monotonic()
-        self._photos_at = (0, time.monotonic())
+        self._written_at = -1
+        self._problem: str | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self._count_seconds(), "style": self.card["style"]["name"]}
+        return {
+            "seconds": self._count_seconds(),
+            "style": self.card["style"]["name"],
+            "picture": self.picture,
+            "settings": self.card["settings"],
+            "metrics": self.metrics,
+            "changes": self.changes,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds = state_dict["seconds"]
+        self.metrics = dict(state_dict.get("metrics", {}))
+        self.changes = [*state_dict.get("changes", []), *self.changes]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._since = time.monotonic()
-        self._photos_at = (trainer.global_step, self._since)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        step, now = trainer.global_step, time.monotonic()
-        if step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]  # set by a connector
-            steps, seconds = step - self._photos_at[0], now - self._photos_at[1]
-            photographs = steps * len(batch["images"]) * trainer.world_size
-            pl_module.log("photographs_per_second", photographs / max(seconds, 1e-9), rank_zero_only=True)
-            self._photos_at = (step, now)
-        if self.every_n_steps and step % self.every_n_steps == 0:
+        step = trainer.global_step
+        stopping = trainer.should_stop  # at once, before the last preview: who sent a signal does not wait for long
+        if stopping or (self._due(step) and not self._validated_at(trainer, step)):
+            self.write(trainer, pl_module)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Only now everything about this step is in the event files, and a resumed run will repeat none of it."""
+        if trainer.state.fn == "fit" and self._due(trainer.global_step):
             self.write(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.write(trainer, pl_module)
+        if self._written_at != trainer.global_step:
+            self.write(trainer, pl_module)
+        if self._written_at != trainer.global_step:
+            raise InputError(
+                f"{self._problem}. The steps since the last save are lost: make room and go on with the same "
+                "command and ckpt_path=last."
+            )
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        # Else it is a defect, whose state is not to be trusted; and several processes would wait for each other.
-        if isinstance(exception, InputError) and trainer.world_size == 1:
+        # Anything else is a defect, whose state is not to be trusted; and several processes would wait for each other.
+        expected = (isinstance(exception, InputError) or is_out_of_memory(exception)) and trainer.world_size == 1
+        if expected and trainer.global_step not in (0, self._written_at):
             self.write(trainer, pl_module)
 
     def write(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write both files now."""
-        save_last(trainer, self.folder / LAST)
-        if trainer.is_global_zero:
+        """Write both files now; says so where that is not possible."""
+        self._collect(trainer)
+        for logger in trainer.loggers:
+            logger.save()  # a run that goes on from here will not log this again
+        trainer.save_checkpoint(self.folder / LAST)
+        self._problem = getattr(trainer.strategy.checkpoint_io, "problem", None)
+        if trainer.world_size > 1:
+            self._problem = trainer.strategy.broadcast(self._problem)  # only the first process writes
+        if self._problem is not None:
+            rank_zero_warn(
+                f"step {trainer.global_step}: {self._problem}; the training goes on and tries again. Make room."
+            )
+            return
+        self._written_at = trainer.global_step
+        if not trainer.is_global_zero:
+            return
+        try:
             self.write_model(trainer, pl_module)
+        except InputError as error:
+            rank_zero_warn(f"step {trainer.global_step}: {error}")
 
     def write_model(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write ``model.ckpt`` with the losses known by now in its card."""
         assert isinstance(pl_module, StyleTransferModule)
-        self.metrics |= {name: value.item() for name, value in trainer.callback_metrics.items()}
+        self._collect(trainer)
         card = {
             **self.card,
             "steps": trainer.global_step,
@@ -90,7 +185,19 @@ class RunFiles(pl.Callback):
             "losses": self._metrics_of("train/"),
             "held_out": self._metrics_of("held_out/"),
         }
+        if self.changes:
+            card["changes"] = self.changes
         save_model(self.folder / MODEL, pl_module.network, card, self.thumbnail)
+
+    def _due(self, step: int) -> bool:
+        return bool(self.every_n_steps) and step % self.every_n_steps == 0 and step != self._written_at
+
+    @staticmethod
+    def _validated_at(trainer: pl.Trainer, step: int) -> bool:
+        return trainer.enable_validation and step % trainer.val_check_batch == 0  # type: ignore[attr-defined, operator]
+
+    def _collect(self, trainer: pl.Trainer) -> None:
+        self.metrics |= {name: float(value) for name, value in trainer.callback_metrics.items() if name.count("/") > 0}
 
     def _metrics_of(self, stage: str) -> dict[str, float]:
         return {name.removeprefix(stage): value for name, value in self.metrics.items() if name.startswith(stage)}
@@ -100,43 +207,3 @@ class RunFiles(pl.Callback):
         self.seconds += now - self._since
         self._since = now
         return self.seconds
-
-
-def save_last(trainer: pl.Trainer, path: Path) -> None:
-    """Lightning's checkpoint, written beside, synced, then renamed.
-
-    Raises:
-        InputError: the folder cannot be written, or the disk is full.
-    """
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        trainer.save_checkpoint(beside)
-        if trainer.is_global_zero:
-            with open(beside, "rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-    except (OSError, RuntimeError) as error:
-        beside.unlink(missing_ok=True)
-        raise InputError(f"{path} cannot be written ({error}): make room or choose another output_dir.") from None
-
-
-def check_resumable(path: Path, style: str, network: nn.Module) -> None:
-    """See that a run can go on from ``path`` with this style and network.
-
-    Raises:
-        InputError: not a resume file, damaged, or of another style or network.
-    """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        state = checkpoint["callbacks"]["RunFiles"]
-        shapes = {name.removeprefix("network."): value.shape for name, value in checkpoint["state_dict"].items()}
-        state["style"], checkpoint["optimizer_states"]
-    except FileNotFoundError:
-        raise InputError(f"ckpt_path={path}: there is no such file.") from None
-    except Exception as error:  # torch, zipfile and pickle raise many kinds on damaged files, all mean the same here
-        reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} is not a last.ckpt that scripts/train.py wrote, or damaged ({reason}).") from None
-    if state["style"] != style:
-        raise InputError(f"{path} was trained on style {state['style']!r}, not {style!r}: leave ckpt_path out.")
-    if shapes != {name: value.shape for name, value in network.state_dict().items()}:
-        raise InputError(f"{path} holds another network than the one configured: give the same or leave ckpt_path out.")

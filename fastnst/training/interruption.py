@@ -32,7 +32,7 @@ class StopOnSignals(pl.Callback):
                 raise KeyboardInterrupt
             self.received = number
             if trainer.world_size == 1:
-                trainer.should_stop = True
+                _stop(trainer)
             if trainer.is_global_zero:  # os.write: print may be what the signal interrupted, and is not reentrant
                 os.write(1, f"\n{signal.Signals(number).name}: finishing this step, then saving ...\n".encode())
 
@@ -46,7 +46,8 @@ class StopOnSignals(pl.Callback):
         if trainer.world_size > 1:
             here = torch.tensor(self.received or 0, device=pl_module.device)
             self.received = int(trainer.strategy.reduce(here, reduce_op="max")) or None
-            trainer.should_stop = trainer.should_stop or self.received is not None
+            if self.received is not None:
+                _stop(trainer)
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():
@@ -58,3 +59,8 @@ class StopOnSignals(pl.Callback):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         self._restore()
+
+
+def _stop(trainer: pl.Trainer) -> None:
+    trainer.should_stop = True
+    trainer.limit_val_batches = 0  # Lightning would look at the held-out photographs first

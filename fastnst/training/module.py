@@ -36,6 +36,10 @@ class StyleTransferModule(pl.LightningModule):
         seed: of the grain's place in each step, which depends on it and on the step only, so that a resumed run sees
             the same.
 
+    Attributes:
+        learning_rate_scale: multiplies the schedule from the next step on; lowered by whoever finds it too fast.
+        last_objective: of the newest training step.
+
     Raises:
         InputError: an argument is out of range.
     """
@@ -72,6 +76,7 @@ class StyleTransferModule(pl.LightningModule):
         self.range_weight = range_weight
         self.range_limit = range_limit
         self.seed = seed
+        self.learning_rate_scale = 1.0
         self.last_objective: Objective | None = None
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
@@ -103,10 +108,18 @@ class StyleTransferModule(pl.LightningModule):
             optimizer = torch.optim.Adam(parameters, lr=self.learning_rate, fused=self.device.type == "cuda")
 
         def factor(step: int) -> float:
-            return one_cycle(step / self.steps) if self.schedule == "one_cycle" else 1.0
+            return self.learning_rate_scale * (one_cycle(step / self.steps) if self.schedule == "one_cycle" else 1.0)
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """A resumed run has the learning rate and the schedule of its settings, not those of the file."""
+        schedule = self.lr_schedulers()
+        assert isinstance(schedule, torch.optim.lr_scheduler.LambdaLR)
+        for group, factor in zip(schedule.optimizer.param_groups, schedule.lr_lambdas, strict=True):
+            group["initial_lr"], group["lr"] = self.learning_rate, self.learning_rate * factor(schedule.last_epoch)
+        schedule.base_lrs = [self.learning_rate for _ in schedule.base_lrs]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave the frozen loss network and the style's Gram matrices out: both are rebuilt from the settings."""
@@ -129,7 +142,7 @@ class StyleTransferModule(pl.LightningModule):
             if self._trainer is not None and self.trainer.world_size > 1:  # all of them in one exchange
                 mean = self.trainer.strategy.reduce(torch.stack(list(values.values())), reduce_op="mean")
                 values = dict(zip(values, mean, strict=True))
-        self.log_dict(values, sync_dist=stage == "held_out")
+        self.log_dict(values, sync_dist=stage == "held_out", logger=False)  # Curves writes them
 
 
 def one_cycle(progress: float, warm_up: float = 0.15, start: float = 0.04) -> float:

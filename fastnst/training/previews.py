@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from fastnst.data.photos import OpenPhoto
@@ -15,6 +16,7 @@ from fastnst.errors import InputError, require_whole
 from fastnst.images.files import open_image, save_image, to_tensor
 from fastnst.images.grids import labelled_grid
 from fastnst.images.resizing import resize_short_side
+from fastnst.training.events import EventLogger
 from fastnst.training.guards import OutputWatch
 from fastnst.training.module import StyleTransferModule
 
@@ -96,8 +98,11 @@ class Previews(pl.Callback):
             ["content", "stylized"],
             cell=max(64, self.contents.shape[-1]),
         )
-        for name in (f"step_{step:06d}.png", "latest.png"):
-            save_image(grid, self.folder / name, overwrite=True)
+        try:
+            for name in (f"step_{step:06d}.png", "latest.png"):
+                save_image(grid, self.folder / name, overwrite=True)
+        except InputError as error:  # a full disk: the training is worth more
+            rank_zero_warn(f"step {step}: preview left out: {error}")
         for logger in trainer.loggers:
-            if isinstance(logger, pl.loggers.TensorBoardLogger):
-                logger.experiment.add_image("previews", grid, step)
+            if isinstance(logger, EventLogger):
+                logger.log_picture("previews", grid, step)

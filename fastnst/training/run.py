@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
@@ -26,10 +26,12 @@ from fastnst.errors import InputError, require_whole
 from fastnst.images.files import read_image
 from fastnst.images.resizing import resize_short_side
 from fastnst.networks import TransformerNetwork
-from fastnst.training.files import LAST, MODEL, RunFiles
+from fastnst.training.events import Curves, EventLogger
+from fastnst.training.files import LAST, MODEL, RunFiles, WholeFiles
 from fastnst.training.guards import NonFiniteGuard, SkippedPhotos
 from fastnst.training.interruption import StopOnSignals
 from fastnst.training.module import StyleTransferModule
+from fastnst.training.resumption import flat
 
 SMALLEST_STYLE = 32
 """Pixels of a style picture's shorter side; less has no texture that the deepest layer could measure."""
@@ -153,7 +155,8 @@ def build_trainer(
             val_check_interval=min(validate_every, options["max_steps"]),
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
-            logger=TensorBoardLogger(folder, name="", version=""),
+            logger=EventLogger(folder),
+            plugins=[WholeFiles()],
             callbacks=list(callbacks),
             enable_checkpointing=False,
             enable_model_summary=False,
@@ -172,23 +175,24 @@ def finish(
     Raises:
         SystemExit: with 128 plus the signal's number where a signal ended the run.
     """
-    if data.validation_paths:
+    callbacks = {type(callback): callback for callback in trainer.callbacks}  # type: ignore[attr-defined]
+    received = callbacks[StopOnSignals].received
+    if data.validation_paths and received is None and callbacks[Curves].measured_at != trainer.global_step:
         trainer.validate(module, datamodule=data, verbose=False)
     if not trainer.is_global_zero:
         return
-    callbacks = {type(callback): callback for callback in trainer.callbacks}  # type: ignore[attr-defined]
     files, guard = callbacks[RunFiles], callbacks[NonFiniteGuard]
     files.write_model(trainer, module)
     model = folder / MODEL
     log_hyperparameters(trainer, settings, files.metrics)
     print(f"\n{trainer.global_step} of {settings['trainer']['max_steps']} steps in {files.seconds / 60:.1f} minutes.")
     if guard.skipped:
-        print(f"Steps skipped because a loss was not finite: {guard.skipped}.")
+        halved = f" The learning rate was halved {guard.halvings} times." if guard.halvings else ""
+        print(f"Steps skipped because a loss was not finite: {guard.skipped}.{halved}")
     if bad := sorted(callbacks[SkippedPhotos].paths):
         print(f"Photographs that could not be read: {len(bad)}: {', '.join(bad[:5])}{' ...' if len(bad) > 5 else ''}")
     if settings["publish"] is not None:
         model = publish(model, settings["publish"])
-    received = callbacks[StopOnSignals].received
     if received is not None:
         print(
             f"Stopped by {signal.Signals(received).name}; {LAST} and {MODEL} are saved. "
@@ -210,12 +214,18 @@ def publish(model: Path, name: str, folder: Path = Path("checkpoints")) -> Path:
     try:
         target = check_publishable(name, folder)
         folder.mkdir(exist_ok=True)
-        with open(target, "xb") as file:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as beside:
+            copy = Path(beside, target.name)
+            shutil.copyfile(model, copy)
+            with open(copy, "rb+") as file:
+                os.fsync(file.fileno())
             try:
-                file.write(model.read_bytes())
-            except OSError:
-                target.unlink()
+                os.link(copy, target)  # whole, and only one can make it
+            except FileExistsError:
                 raise
+            except OSError:  # a file system without links
+                check_publishable(name, folder)
+                os.replace(copy, target)
     except (InputError, OSError) as error:  # FileExistsError, too: somebody was faster
         raise InputError(f"publish={name}: {error} The model itself is saved as {model}.") from None
     return target
@@ -238,14 +248,10 @@ def check_publishable(name: str, folder: Path = Path("checkpoints")) -> Path:
 def log_hyperparameters(trainer: pl.Trainer, settings: dict[str, Any], metrics: dict[str, float]) -> None:
     """Settings and final figures for TensorBoard's hparams tab."""
 
-    def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-        pairs: dict[str, Any] = {}
-        for key, value in values.items():
-            pairs |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": str(value)}
-        return pairs
-
     final = {f"final/{key}": value for key, value in metrics.items() if key.count("/") == 1}
     for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(flat(settings), final)
+        if isinstance(logger, EventLogger):
+            logger.log_hyperparams(
+                {name: str(value) for name, value in flat(settings).items()}, final, trainer.global_step
+            )
             logger.finalize("success")

@@ -12,36 +12,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from fastnst.checkpoints import load_model
 from fastnst.styles import NAMES
-
-
-def load(path: Path) -> dict:
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load(folder / "last.ckpt")["state_dict"]
-
-
-def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-
-
-def events(folder: Path) -> EventAccumulator:
-    accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0, "tensors": 0})
-    accumulator.Reload()
-    return accumulator
-
-
-def losses(folder: Path) -> dict[int, float]:
-    return {event.step: event.value for event in events(folder).Scalars("train/total")}
-
+from tests.conftest import events, load, losses, same, weights
 
 # What a run leaves
 
 
 def test_run_folder(trained):
     assert {path.name for path in trained.iterdir()} >= {"config.yaml", "last.ckpt", "model.ckpt", "previews"}
-    assert not [path.name for path in trained.rglob("*") if path.name.startswith(".")]  # no part files
+    assert not [path.name for path in trained.rglob("*") if path.name.endswith(".part")]
 
 
 def test_console(trained):
@@ -250,7 +228,8 @@ def test_multirun_in_the_default_folders(train, tmp_path):
     ids=["Ctrl-C", "SIGTERM"],
 )
 def test_a_signal_saves_and_says_so(start, train, tmp_path, number, to_group, options):
-    process = start("trainer.max_steps=100000", "trainer.log_every=1", "output_dir=run", *options)
+    command = ["trainer.log_every=1", "output_dir=run", "ckpt_path=auto", *options]
+    process = start("trainer.max_steps=100000", *command)
     watchdog = threading.Timer(400, process.kill)
     watchdog.start()
     try:
@@ -268,25 +247,28 @@ def test_a_signal_saves_and_says_so(start, train, tmp_path, number, to_group, op
     assert "Traceback" not in err, err
     steps = load(tmp_path / "run" / "last.ckpt")["global_step"]
     assert steps >= 1 and load_model(tmp_path / "run" / "model.ckpt").card["steps"] == steps
-    again = train("output_dir=run", "ckpt_path=last", f"trainer.max_steps={steps + 1}")
+    again = train(*command, f"trainer.max_steps={steps + 1}")
     assert again.code == 0, again.err
+    assert f"Going on from step {steps} of run/last.ckpt; changed since: trainer.max_steps 100000 -> " in again.out
 
 
 def test_broken_photographs_are_named_and_the_training_goes_on(train, photos, tmp_path):
     folder = tmp_path / "mixed"
     folder.mkdir()
-    for path in sorted(photos.iterdir())[:5]:
+    for path in sorted(photos.iterdir())[:7]:
         (folder / path.name).write_bytes(path.read_bytes())
     whole = (folder / "photo0.png").read_bytes()
     (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
     (folder / "empty.jpg").touch()
+    (folder / "text.jpg").write_text("a story")
     answer = train(f"data.root={folder}", "trainer.max_steps=8", "output_dir=run")
     assert answer.code == 0, answer.err
-    for name in ("cut.png", "empty.jpg"):
+    names = ("cut.png", "empty.jpg", "text.jpg")  # 30 of 100
+    for name in names:
         assert f"warning: photograph skipped, it cannot be read: {folder / name}\n" in answer.err
-    assert f"Photographs that could not be read: 2: {folder / 'cut.png'}, {folder / 'empty.jpg'}" in answer.out
+    assert f"Photographs that could not be read: 3: {', '.join(str(folder / name) for name in names)}" in answer.out
     assert sorted((tmp_path / "run" / "skipped_photos.txt").read_text().split()) == [
-        str(folder / name) for name in ("cut.png", "empty.jpg")
+        str(folder / name) for name in names
     ]
 
 
@@ -389,6 +371,7 @@ def bad(tmp_path, trained) -> Path:
         ("ckpt_path=other.ckpt", "other.ckpt is not a last.ckpt"),
         ("ckpt_path=model.ckpt", "model.ckpt is not a last.ckpt"),
         ("ckpt_path=last output_dir=nothing", "no last.ckpt in nothing"),
+        ("ckpt_path=auto", "ckpt_path=auto needs a folder that is the same at the next start: add output_dir=DIR"),
     ],
 )
 def test_bad_input(train, bad, options, message):
@@ -402,10 +385,15 @@ def test_bad_input(train, bad, options, message):
         ("style=ink", "was trained on style 'mosaic', not 'ink'"),
         ("network.arguments.width=8", "holds another network than the one configured"),
         ("network=johnson2016", "holds another network than the one configured"),
+        ("network.arguments.grain=0.07", "holds another network than the one configured (arguments.grain="),
+        ("style.image={photos}/photo0.png", "was trained on another picture of the name 'mosaic'"),
     ],
 )
-def test_going_on_with_something_else(train, trained, options, message):
-    assert message in train(*options.split(), f"ckpt_path={trained / 'last.ckpt'}", "output_dir=run").error()
+def test_going_on_with_something_else(train, trained, photos, options, message):
+    assert (
+        message
+        in train(*options.format(photos=photos).split(), f"ckpt_path={trained / 'last.ckpt'}", "output_dir=run").error()
+    )
 
 
 def test_bad_input_from_a_real_process(start):

@@ -9,6 +9,7 @@ import torch
 from fastnst.checkpoints import load_model
 from fastnst.losses import functional
 from fastnst.training.guards import OutputWatch, SkippedPhotos
+from tests.conftest import events
 
 
 @pytest.fixture
@@ -58,15 +59,26 @@ def test_repeated_ones_stop_the_run_with_the_term_and_what_to_change(train, tmp_
         answer = train("trainer.max_steps=50", "validate_every=50", "output_dir=run")
     assert answer.code == 2
     *skipped, last = answer.err.splitlines()
-    assert len(skipped) == 10 and all(line.startswith("warning: step ") for line in skipped)
-    assert last.startswith("error: 10 steps in a row were not finite, first broken: the loss term content/relu2_2.")
-    assert "lower learning_rate or the weight of that term" in last and "ckpt_path=last" in last
+    assert len(skipped) == 10 + 1 + 10 + 1 + 10 and all(line.startswith("warning: step ") for line in skipped)
+    back = "10 steps in a row were not finite; going on with the weights of step 0 and half the learning rate"
+    assert skipped[10] == f"warning: step 11: {back} (0.0005)."
+    assert skipped[21] == f"warning: step 21: {back} (0.00025)."
+    assert last.startswith(
+        "error: 10 steps in a row were not finite, again after going back to good weights 2 times, first broken: the "
+        "loss term content/relu2_2."
+    )
+    assert "lower learning_rate (now 0.00025) or the weight of that term" in last and "ckpt_path=last" in last
     model = load_model(tmp_path / "run" / "model.ckpt")  # what there was before is saved
     assert all(value.isfinite().all() for value in model.network.state_dict().values())
     monkeypatch.undo()
-    again = train("trainer.max_steps=14", "output_dir=run", "ckpt_path=last", "learning_rate=1e-4")
+    again = train("trainer.max_steps=34", "output_dir=run", "ckpt_path=last", "learning_rate=1e-4")
     assert again.code == 0, again.err
-    assert "Steps skipped because a loss was not finite: 10." in again.out
+    assert "Going on from step 31 of run/last.ckpt; changed since: " in again.out
+    assert "learning_rate 0.001 -> 0.0001" in again.out
+    assert "Steps skipped because a loss was not finite: 30." in again.out
+    rates = [event.value for event in events(tmp_path / "run").Scalars("lr-Adam")]
+    expected = [1e-3] * 12 + [5e-4] * 10 + [2.5e-4] * 9 + [1e-4] * 3
+    assert rates == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
