@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import subprocess
 import tempfile
 from pathlib import Path
@@ -19,6 +18,16 @@ from fastnst.errors import InputError
 from fastnst.foreign import from_foreign
 from fastnst.networks import TransformerNetwork, build_network
 from fastnst.networks.onnx_network import OnnxNetwork
+from fastnst.untrusted import (
+    LARGEST_CARD,
+    LARGEST_FILE,
+    LONGEST_NAME,
+    Untrusted,
+    check_card,
+    is_plain_name,
+    load_plain,
+    plain,
+)
 
 FORMAT = "fastnst-model"
 FORMAT_VERSION = 1
@@ -58,15 +67,21 @@ def save_model(
     content = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
-        "card": {
-            "network": {"name": network.name, "arguments": dict(network.arguments)},
-            "fastnst": __version__,
-            "torch": str(torch.__version__),
-            **card,
-        },
+        "card": plain(
+            {
+                "network": {"name": network.name, "arguments": dict(network.arguments)},
+                "fastnst": __version__,
+                "torch": str(torch.__version__),
+                **card,
+            }
+        ),
         "weights": {name: value.detach().float().cpu().contiguous() for name, value in network.state_dict().items()},
         "thumbnail": None if thumbnail is None else (thumbnail.clamp(0, 1) * 255).round().to(torch.uint8).cpu(),
     }
+    style = content["card"].get("style")
+    if isinstance(style, dict) and not is_plain_name(style.get("name")):  # as load_model wants it
+        name = str(style.get("name")).translate(dict.fromkeys(map(ord, "/\\:"), "_")).lstrip(".")
+        style["name"] = name[:LONGEST_NAME] or "unnamed"
     save_whole(content, path)
 
 
@@ -95,17 +110,20 @@ def save_whole(content: Any, path: str | os.PathLike) -> None:
 
 
 def load_model(path: str | os.PathLike) -> Model:
-    """Read a model file; nothing in it is ever run (``torch.load(weights_only=True)``).
+    """Read a model file; nothing in it is ever run, and nothing it claims is believed (:mod:`fastnst.untrusted`).
 
     Besides our own files it reads what ``scripts/export.py`` writes as .onnx and .safetensors, and the state
     dictionaries that :mod:`fastnst.foreign` recognises.
 
     Raises:
-        InputError: no such file, not a model file, damaged, of a newer format, or weights of another network.
+        InputError: no such file, not a model file, damaged, of a newer format, weights of another network, or made to
+            do harm.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"there is no model file {path}.")
+    if path.stat().st_size > LARGEST_FILE:
+        raise InputError(f"{path} has more than the {LARGEST_FILE:,} bytes that are read of a model file: train anew.")
     if path.suffix.lower() == ".onnx":
         exported = OnnxNetwork(path)
         return Model(exported, exported.card, None)
@@ -115,20 +133,39 @@ def load_model(path: str | os.PathLike) -> Model:
             raise InputError(f"{path} is a file to resume training from: stylize with the model.ckpt beside it.")
         return Model(*from_foreign(content, path), None)
     version = content.get("version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT_VERSION:
         raise InputError(
             f"{path} has model format {version}, this fastnst {__version__} reads up to {FORMAT_VERSION}: "
             "install a newer fastnst."
         )
     try:
         card, weights, thumbnail = content["card"], content["weights"], content["thumbnail"]
+        check_card(card)
+        _check_asked_for(card["network"]["arguments"], weights)
         network = build_network(card["network"]["name"], card["network"]["arguments"])
         network.load_state_dict(weights)
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        thumbnail = None if thumbnail is None else _as_picture(thumbnail)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} does not hold the weights of the network its card names: {reason}") from None
-    thumbnail = None if thumbnail is None else thumbnail.float() / 255
     return Model(network.eval().requires_grad_(False), card, thumbnail)
+
+
+def _check_asked_for(arguments: dict[str, Any], weights: dict[str, Tensor]) -> None:
+    """A network is built only if its weights can be in the file: not 10^9 blocks, nor 10^6 channels."""
+    widest = max((max(value.shape, default=1) for value in weights.values()), default=1)
+    for name, most in (("width", widest), ("residual_blocks", len(weights))):
+        value = arguments.get(name, 0)
+        if not isinstance(value, int) or value > most:
+            raise Untrusted(f"{name}={value!r:.50} is more than its {len(weights)} weights")
+
+
+def _as_picture(thumbnail: Tensor) -> Tensor:
+    if thumbnail.dtype != torch.uint8 or thumbnail.ndim != 3 or thumbnail.shape[0] != 3 or 0 in thumbnail.shape:
+        raise Untrusted(f"its thumbnail has shape {tuple(thumbnail.shape)!s:.50} and not (3, H, W) bytes")
+    return thumbnail.float() / 255
 
 
 def find_model(name: str) -> Path:
@@ -160,9 +197,9 @@ def current_commit() -> str | None:
 
 def _load(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, AttributeError) as error:
-        reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
+        return load_plain(path)
+    except (OSError, Untrusted) as error:
+        reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path} is damaged or not a model file ({reason}): download or train it again.") from None
 
 
@@ -175,12 +212,14 @@ def _load_safetensors(path: Path) -> dict[str, Any]:
         if metadata.get("format") != FORMAT:
             return weights
         thumbnail = weights.pop("thumbnail", None)
+        if len(metadata["card"]) > LARGEST_CARD:
+            raise Untrusted(f"its card has more than {LARGEST_CARD:,} characters")
         card = json.loads(metadata["card"])
         weights = {name: value.float() for name, value in weights.items()}
         return {
             "format": FORMAT, "version": int(metadata["version"]), "card": card, "weights": weights,
             "thumbnail": thumbnail,
         }  # fmt: skip
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} is damaged or not a model file ({reason}): export it again.") from None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -26,6 +28,14 @@ MAX_PIXELS = 50_000_000
 """A page for several people refuses larger pictures; the command line does not."""
 KEPT_SECONDS = 3600
 """Results are deleted after an hour."""
+MAX_SECONDS = 120
+"""One picture may take so long, and wait so long for its style; then its painting is broken off."""
+WAITING = 20
+"""So many pictures wait at most; further ones are turned away."""
+UPLOADS_AT_ONCE = 8
+ROOM = 1_000_000_000
+"""Bytes of uploads and results on the disk; while there are more, uploads are turned away."""
+PREFIX = "fastnst-demo-"
 USERS_AT_ONCE = 2
 """So many pictures are painted at the same time, of different styles; others wait in a queue."""
 HINT = "Choose a style, give a picture, press **Paint**. Everything is computed on the machine that runs this page."
@@ -45,12 +55,13 @@ class Atelier:
     Args:
         models: paths or names of models; none: those in ``checkpoints/``.
         device: as for :class:`~fastnst.stylization.Stylizer`.
+        max_seconds: for one picture.
 
     Raises:
         InputError: there is no model, or one cannot be read.
     """
 
-    def __init__(self, models: Sequence[str] = (), device: str | None = None) -> None:
+    def __init__(self, models: Sequence[str] = (), device: str | None = None, max_seconds: float = MAX_SECONDS) -> None:
         paths = [find_model(name) for name in models] or sorted(
             {path.name: path for folder in (SHIPPED, Path("checkpoints")) for path in folder.glob("*.ckpt")}.values()
         )
@@ -63,7 +74,19 @@ class Atelier:
             self.models[name if name not in self.models else f"{name} {len(self.models) + 1}"] = model
         self.stylizers = {name: Stylizer(model, device) for name, model in self.models.items()}
         self.locks = {name: threading.Lock() for name in self.models}
-        self.results = tempfile.TemporaryDirectory(prefix="fastnst-demo-")
+        self.max_seconds = max_seconds
+        self.ends: dict[str, float] = {}
+        for name, model in self.models.items():
+            for module in model.network.modules():
+                module.register_forward_pre_hook(lambda module, inputs, name=name: self._check_time(name))
+        forget_dead_demos()
+        self.results = tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-")
+        self.uploads = Path(self.results.name) / "uploads"
+        self.uploads.mkdir()
+
+    def _check_time(self, style: str) -> None:
+        if time.monotonic() > self.ends.get(style, float("inf")):
+            raise InputError(f"This takes more than {self.max_seconds:g} seconds: choose a smaller longer side.")
 
     def thumbnails(self) -> list[tuple[object, str]]:
         """Each style's picture, grey where the model file has none, and its name."""
@@ -82,8 +105,13 @@ class Atelier:
             raise InputError("Give a picture first: upload one, or use the camera.")
         started = time.perf_counter()
         content, alpha = read_image_with_alpha(picture, max_pixels=MAX_PIXELS)
-        with self.locks[style]:
+        if not self.locks[style].acquire(timeout=self.max_seconds):
+            raise InputError("Too many pictures of this style are being painted: try again later.")
+        try:
+            self.ends[style] = time.monotonic() + self.max_seconds
             stylized = self.stylizers[style](content, controls)
+        finally:
+            self.locks[style].release()
         content = controls.reduce(content)
         alpha = None if alpha is None else controls.reduce(alpha)
         self.forget_old_results()
@@ -97,10 +125,78 @@ class Atelier:
     def forget_old_results(self) -> None:
         """Delete results older than :data:`KEPT_SECONDS`; the page keeps copies of those that it still shows."""
         for folder in Path(self.results.name).iterdir():
-            if time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+            if folder != self.uploads and time.time() - folder.stat().st_mtime > KEPT_SECONDS:
                 for file in folder.iterdir():
                     file.unlink(missing_ok=True)
                 folder.rmdir()
+
+
+def forget_dead_demos() -> None:
+    """Delete what demos of ours left behind that were killed; a stopped one does that itself."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        process = folder.name.removeprefix(PREFIX).split("-")[0]
+        if process.isdigit() and not folder.is_symlink() and folder.stat().st_uid == os.getuid():
+            try:
+                os.kill(int(process), 0)
+            except ProcessLookupError:
+                shutil.rmtree(folder, ignore_errors=True)
+            except (PermissionError, OverflowError):
+                continue
+
+
+class Gate:
+    """ASGI middleware that turns away what is too large or too much, before any of it reaches the disk.
+
+    Args:
+        app: what is behind it.
+        folder: where uploads and results lie.
+        largest: bytes of one request.
+        room: bytes that may lie in ``folder``.
+    """
+
+    def __init__(self, app: Any, folder: str, largest: int, room: int = ROOM) -> None:
+        self.app, self.folder, self.largest, self.room = app, folder, largest, room
+        self.uploading = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        uploads = scope["method"] == "POST" and scope["path"].rstrip("/").endswith("/upload")
+        if not length.isdigit() or int(length) > self.largest:
+            return await _turn_away(send, 413, f"more than {self.largest:,} bytes")
+        if uploads and self.uploading >= UPLOADS_AT_ONCE:
+            return await _turn_away(send, 503, "too many uploads at once, try again")
+        if uploads and size_of(self.folder) + int(length) > self.room:
+            return await _turn_away(send, 507, "no room for uploads, try again later")
+        received = 0
+
+        async def counted() -> Any:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            return message if received <= self.largest else {"type": "http.disconnect"}
+
+        self.uploading += uploads
+        try:
+            await self.app(scope, counted, send)
+        finally:
+            self.uploading -= uploads
+
+
+async def _turn_away(send: Any, status: int, words: str) -> None:
+    headers = [(b"content-type", b"text/plain"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": words.encode()})
+
+
+def size_of(folder: str | os.PathLike) -> int:
+    """Bytes of all files in a folder and below it; files that vanish meanwhile count nothing."""
+    total = 0
+    for path in Path(folder).rglob("*"):
+        with suppress(OSError):
+            total += path.lstat().st_size
+    return total
 
 
 def build_page(atelier: Atelier) -> gradio.Blocks:
@@ -114,6 +210,7 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
     except ImportError as error:
         raise InputError(f"the page needs the package {error.name}: pip install 'fastnst[demo]'.") from None
     names = list(atelier.models)
+    os.environ["GRADIO_TEMP_DIR"] = str(atelier.uploads)  # else uploads stay in the system's folder for ever
 
     def choose(event):
         return names[event.index], f"Style: **{names[event.index]}**"
@@ -166,4 +263,5 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
             [result, download, status],
             concurrency_limit=USERS_AT_ONCE,
         )
+    page.queue(max_size=WAITING)
     return page

@@ -144,7 +144,9 @@ def state_dictionary(content: Any, source: str) -> dict[str, Tensor]:
     """The weights by name: unwrapped, without DataParallel's prefix, without running statistics (torch before 0.4)."""
     wrapped = content.get("state_dict") if isinstance(content, dict) else None
     weights = wrapped if isinstance(wrapped, dict) else content
-    if not isinstance(weights, dict) or not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+    if not (isinstance(weights, dict) and weights) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
+    ):
         raise InputError(f"{source} is not a fastnst model file: expected a model.ckpt written by scripts/train.py.")
     return {
         re.sub(r"^module\.", "", name): value.float()
@@ -189,7 +191,7 @@ def rename(weights: dict[str, Tensor], source: str) -> tuple[str, dict[str, Tens
 
 def shorten(names: list[str]) -> str:
     """The first three names."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return ", ".join(f"{name!s:.60}" for name in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 @torch.no_grad()

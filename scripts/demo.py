@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
-from fastnst.demo import Atelier, build_page
+from fastnst.demo import MAX_SECONDS, Atelier, Gate, build_page
 from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
 
 
@@ -25,9 +26,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets everybody in the network in")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--max-upload", type=int, default=30, help="largest upload in megabytes (default: 30)")
+    parser.add_argument("--max-seconds", type=int, default=MAX_SECONDS, help="for one picture (default: %(default)s)")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps ... (default: a GPU if there is one)")
     options = parser.parse_args(arguments)
     require_whole("--max-upload", options.max_upload, least=1)
+    require_whole("--max-seconds", options.max_seconds, least=1)
     require_whole("--port", options.port, least=1)
     return options
 
@@ -36,15 +39,21 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing leaves this machine
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    page = build_page(Atelier(options.model, options.device))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # else the uploads would stay
+    atelier = Atelier(options.model, options.device, options.max_seconds)
+    page = build_page(atelier)
     import gradio as gr
+    from starlette.middleware import Middleware
 
+    largest = options.max_upload * 1_000_000
+    gate = Middleware(Gate, folder=atelier.results.name, largest=largest + 10_000)  # and what a form puts around it
     try:
         page.launch(
             server_name=options.host,
             server_port=options.port,
             share=False,
-            max_file_size=options.max_upload * 1_000_000,
+            max_file_size=largest,
+            app_kwargs={"middleware": [gate]},
             theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),  # none from elsewhere
             footer_links=[],
             ssr_mode=False,

@@ -11,9 +11,9 @@ import torch
 from fastnst.checkpoints import load_model, save_model
 from fastnst.errors import InputError
 from fastnst.export import export_onnx, export_safetensors, export_torchscript, files
-from fastnst.export.graph import network_to_onnx
 from fastnst.images.files import read_image
 from fastnst.networks import build_network
+from fastnst.networks.onnx_graph import network_to_onnx
 from fastnst.stylization import Stylizer
 from tests.conftest import run_script
 

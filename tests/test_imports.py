@@ -9,17 +9,18 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fastnst"
 
 ALLOWED = {
     "errors": set(),
+    "untrusted": set(),
     "images": {"errors"},
     "styles": {"errors", "images"},
     "weights": set(),
-    "networks": {"errors", "images"},
-    "features": {"errors", "images"},
+    "networks": {"errors", "images", "untrusted"},
+    "features": {"errors", "images", "untrusted"},
     "losses": {"errors", "features"},
     "data": {"errors", "images"},
-    "checkpoints": {"errors", "networks", "foreign"},
+    "checkpoints": {"errors", "networks", "foreign", "untrusted"},
     "foreign": {"errors", "networks"},
     "stylization": {"errors", "images", "networks", "checkpoints"},
-    "training": {"errors", "images", "networks", "features", "losses", "data", "checkpoints"},
+    "training": {"errors", "images", "networks", "features", "losses", "data", "checkpoints", "untrusted"},
     "optimization": {"errors", "images", "features", "losses"},
 }
 """The rooms that each may import from besides itself; `export`, `benchmark`, `demo` may everything but training."""

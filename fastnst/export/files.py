@@ -44,7 +44,7 @@ def export_onnx(model: Model, path: str | os.PathLike, precision: str = "float",
         import onnxruntime  # noqa: F401
     except ImportError as error:
         raise InputError(f"export to ONNX needs the package {error.name}: pip install 'fastnst[export]'.") from None
-    from fastnst.export.graph import network_to_onnx
+    from fastnst.networks.onnx_graph import network_to_onnx
 
     exported = network_to_onnx(network, precision)
     entry = exported.metadata_props.add()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from fastnst.errors import InputError
+from fastnst.untrusted import Untrusted, load_plain
 
 SHIPPED = Path(__file__).resolve().parent.parent / "weights" / "vgg16_imagenet_features.safetensors"
 SHIPPED_SHA256 = "44e8b032a450f358e168c0dd7702926d2aa2a080d6c3375816e2937ca095436f"
@@ -85,9 +85,9 @@ def _from_file(path: Path, sha256: str | None = None) -> VGGWeights:
                 metadata = file.metadata() or {}
                 state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
         else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = load_plain(path)
             state = {name: value.float() for name, value in state.items() if name.startswith("features.")}
-    except (SafetensorError, OSError, RuntimeError, AttributeError, pickle.UnpicklingError, EOFError) as error:
+    except (SafetensorError, OSError, RuntimeError, AttributeError, TypeError, Untrusted) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"loss network weights {path} cannot be read as .safetensors or .pth: {reason}") from None
     caffe = metadata.get("input", "").startswith("RGB in [0,255]")

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from fastnst.errors import InputError
+from fastnst.networks.transformer import build_network
+from fastnst.untrusted import LARGEST_CARD, Untrusted, check_card
 
 CARD = "fastnst.card"
 """Under which key of the file's metadata the card lies, as JSON."""
@@ -21,13 +23,15 @@ class OnnxNetwork(nn.Module):
     """Stylizes through ONNX Runtime, on the CPU, wherever it is asked to run; pads and clamps inside the file.
 
     Args:
-        path: an .onnx file with one input (1, 3, height, width) and one output, RGB in [0, 1].
+        path: an .onnx file with one input (1, 3, height, width) and one output, RGB in [0, 1], written by
+            ``scripts/export.py``.
 
     Attributes:
-        card: what ``scripts/export.py`` knew of the model; for other files only the file's name as style.
+        card: what ``scripts/export.py`` knew of the model.
 
     Raises:
-        InputError: ONNX Runtime is missing, or the file is damaged, refers to other files, or has other pictures.
+        InputError: ONNX Runtime is missing, or the file is damaged, refers to other files, or is not what
+            ``scripts/export.py`` writes: an unknown graph may ask for any memory and time.
     """
 
     name = "onnx"
@@ -44,26 +48,27 @@ class OnnxNetwork(nn.Module):
         options.intra_op_num_threads = torch.get_num_threads()
         try:
             content = Path(path).read_bytes()
-            if keeps_weights_elsewhere(onnx.load_model_from_string(content)):
+            message = onnx.load_model_from_string(content)
+            if keeps_weights_elsewhere(message):
                 raise InputError(f"{path} refers to weights in other files, which are never read: export it whole.")
+            pictures = [[part.dim_value for part in one.type.tensor_type.shape.dim] for one in message.graph.input]
+            if len(pictures) != 1 or len(pictures[0]) != 4 or pictures[0][1] != 3:
+                raise InputError(f"{path} takes {pictures!s:.100}: expected one picture (1, 3, height, width).")
+            self.card = read_card(message)
+            require_known_graph(message, self.card)
             self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except OSError as error:
             raise InputError(f"{path} cannot be read ({error.strerror}).") from None
         except InputError:
             raise
-        except Exception as error:  # protobuf's and onnxruntime's exceptions have no common class
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{path} is damaged or not an ONNX model ({reason}): export it again.") from None
-        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[1] != 3:
+        except Untrusted as error:
             raise InputError(
-                f"{path} takes {[one.shape for one in inputs]}: expected one picture (1, 3, height, width); export it "
-                "with scripts/export.py."
-            )
-        self.input = inputs[0].name
-        metadata = self.session.get_modelmeta().custom_metadata_map
-        self.card: dict[str, Any] = json.loads(metadata[CARD]) if CARD in metadata else {}
-        self.card.setdefault("style", {"name": Path(path).stem})
+                f"{path} is not what scripts/export.py writes, and nothing else is run: {error}."
+            ) from None
+        except Exception as error:  # protobuf's and onnxruntime's exceptions have no common class
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(f"{path} is damaged or not an ONNX model ({reason}): export it again.") from None
+        self.input = self.session.get_inputs()[0].name
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(1, 3, H, W), RGB in [0, 1], to the same; any size from 1x1 up.
@@ -92,3 +97,64 @@ def keeps_weights_elsewhere(message: Any) -> bool:
             if any(keeps_weights_elsewhere(part) for part in parts):
                 return True
     return False
+
+
+def read_card(message: Any) -> dict[str, Any]:
+    """The card in the file's metadata.
+
+    Raises:
+        Untrusted: there is none, or none that is harmless.
+    """
+    texts = [entry.value for entry in message.metadata_props if entry.key == CARD]
+    if len(texts) != 1 or len(texts[0]) > LARGEST_CARD:
+        raise Untrusted("it has no card")
+    try:
+        card = json.loads(texts[0])
+    except (ValueError, RecursionError):
+        raise Untrusted("its card is damaged") from None
+    check_card(card)
+    return card
+
+
+def require_known_graph(message: Any, card: dict[str, Any]) -> None:
+    """See that a graph is, but for its weights, the one that we write for the network on the card.
+
+    Raises:
+        Untrusted: it is another.
+    """
+    from onnx import numpy_helper
+
+    from fastnst.networks.onnx_graph import PRECISIONS, network_to_onnx
+
+    graph = message.graph
+    shapes = [tuple(weight.dims) for weight in graph.initializer]
+    try:
+        name, arguments = card["network"]["name"], card["network"]["arguments"]
+        width, blocks = arguments["width"], arguments["residual_blocks"]
+        if width > max(max(shape, default=1) for shape in shapes) or blocks > len(shapes):
+            raise Untrusted("its card names a larger network")
+        network = build_network(name, arguments)
+    except (InputError, KeyError, TypeError, ValueError):
+        raise Untrusted("its card names no network of ours") from None
+    kinds = {weight.data_type for weight in graph.initializer if len(weight.dims) == 4}
+    precision = {10: "half", 3: "int8"}.get(max(kinds, key=(1).__ne__, default=1), "float")  # numbers: onnx.proto
+    assert precision in PRECISIONS
+    known = network_to_onnx(network, precision).graph
+    scales = {node.input[1] for node in known.node if node.op_type == "DequantizeLinear"}
+
+    def structure(one: Any) -> list[Any]:
+        nodes = [
+            (node.op_type, node.domain, *node.input, "", *node.output,
+             sorted(attribute.SerializeToString(deterministic=True) for attribute in node.attribute))
+            for node in one.node
+        ]  # fmt: skip
+        weights = [(weight.name, tuple(weight.dims), weight.data_type) for weight in one.initializer]
+        return [*nodes, *weights, [each.name for each in one.input], [each.name for each in one.output]]
+
+    extras = (message.functions, message.training_info, graph.sparse_initializer, graph.quantization_annotation)
+    if structure(graph) != structure(known) or any(len(extra) for extra in extras):
+        raise Untrusted("it computes something else than the network on its card")
+    for theirs, ours in zip(graph.initializer, known.initializer, strict=True):
+        fixed = ours.name.startswith("constant_") and ours.name not in scales
+        if fixed and numpy_helper.to_array(theirs).tobytes() != numpy_helper.to_array(ours).tobytes():
+            raise Untrusted(f"its {ours.name} is another")

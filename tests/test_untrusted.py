@@ -1,0 +1,429 @@
+"""Files made to do harm: each refused in one line, in bounded memory, with nothing run and nothing written."""
+
+import json
+import os
+import pickle
+import re
+import resource
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.torch import save_file
+
+from fastnst.checkpoints import FORMAT, load_model, save_model
+from fastnst.errors import LONGEST_LINE, InputError, one_line
+from fastnst.export import export_onnx, export_safetensors
+from fastnst.networks import build_network
+from fastnst.untrusted import LARGEST_CARD, Untrusted, check_card, is_plain_name, load_plain
+from tests.conftest import run_script
+
+CARD = {"style": {"name": "mosaic"}}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("model") / "small.ckpt"
+    save_model(path, build_network("transformer", {"width": 2, "residual_blocks": 1}), CARD, torch.rand(3, 8, 8))
+    return path
+
+
+def content_of(path):
+    return torch.load(path, weights_only=True)
+
+
+def rewritten(source, target, change=lambda name, content: content, compression=zipfile.ZIP_STORED):
+    """The archive again, its members changed."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", compression) as new:
+        for member in old.infolist():
+            new.writestr(member.filename, change(member.filename, old.read(member)))
+    return target
+
+
+def number(value: int) -> bytes:
+    return b"\x8a\x09" + value.to_bytes(9, "little", signed=True)
+
+
+def text(value: str) -> bytes:
+    return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
+
+
+def tensor(elements: int, size: int, stride: int, offset: int = 0) -> bytes:
+    """The pickle of {"a": tensor} by hand: ``elements`` in its storage, of one dimension."""
+    storage = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu") + number(elements) + b"tQ"
+    arguments = b"(" + storage + number(offset) + number(size) + b"\x85" + number(stride) + b"\x85\x89"
+    return (
+        b"\x80\x02}"
+        + text("a")
+        + b"ctorch._utils\n_rebuild_tensor_v2\n"
+        + arguments
+        + b"ccollections\nOrderedDict\n)RtRs."
+    )
+
+
+class Malice:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.folder / 'ran'}",)
+
+
+def with_pickle(source, target, content: bytes):
+    return rewritten(source, target, lambda name, old: content if name.endswith("data.pkl") else old)
+
+
+def nested(depth: int) -> list:
+    value: list = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.fixture(scope="module")
+def hostile(model, tmp_path_factory) -> dict[str, Path]:
+    """Checkpoints that torch itself would read, or run, or die of."""
+    made, folder = {}, tmp_path_factory.mktemp("hostile")
+    content = content_of(model)
+    for name, value in {
+        "code": {**content, "card": Malice(folder)},
+        "code in a key": {**content, "card": {"a": [Malice(folder)]}},
+        "a whole module": build_network("transformer", {"width": 2, "residual_blocks": 1}),
+    }.items():
+        made[name] = folder / f"{name}.ckpt"
+        torch.save(value, made[name])
+    for name, pickled in {
+        "2^40 elements": tensor(2**40, 2**40, 1),
+        "2^40 elements in a small storage": tensor(4, 2**40, 1),
+        "2^40 elements without a step": tensor(4, 2**40, 0),
+        "behind its storage": tensor(4, 4, 1, offset=2**40),
+        "negative": tensor(4, -4, 1),
+        "a bytearray of 2^35": b"\x80\x02cbuiltins\nbytearray\n" + number(2**35) + b"\x85R.",
+        "doubled 30 times": b"\x80\x02"
+        + b"c_codecs\nencode\n" * 30
+        + text("a" * 9)
+        + (text("hex") + b"\x86R") * 30
+        + b".",
+        "os.system": b"cos\nsystem\n(S'touch " + os.fsencode(folder / "ran") + b"'\ntR.",
+        "os.system, protocol 4": b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.",
+        "a text of 2^31": b"\x80\x02X" + struct.pack("<I", 2**31) + b"abc.",
+        "no end": b"\x80\x02}",
+        "nothing": b"",
+        "from an empty stack": b"\x80\x02s.",
+    }.items():
+        made[name] = with_pickle(model, folder / f"{name}.ckpt", pickled)
+    made["compressed"] = rewritten(model, folder / "compressed.ckpt", compression=zipfile.ZIP_DEFLATED)
+    zeros = bytes(64 << 20)
+    made["zip bomb"] = rewritten(
+        model, folder / "bomb.ckpt", lambda name, old: zeros if name.endswith("data/0") else old, zipfile.ZIP_DEFLATED
+    )
+    made["overlapping members"] = overlapping(model, folder / "overlapping.ckpt")
+    made["a checksum is wrong"] = folder / "flipped.ckpt"
+    whole = bytearray(model.read_bytes())
+    with zipfile.ZipFile(model) as archive:
+        place = max(archive.infolist(), key=lambda member: member.file_size).header_offset
+    whole[place + 300] ^= 1
+    made["a checksum is wrong"].write_bytes(whole)
+    made["an old pickle"] = folder / "old.pth"
+    torch.save({"a": Malice(folder)}, made["an old pickle"], _use_new_zipfile_serialization=False)
+    made["an old tensor of 2^40"] = folder / "old_tensor.pth"
+    torch.save({"a": torch.zeros(123)}, made["an old tensor of 2^40"], _use_new_zipfile_serialization=False)
+    old = made["an old tensor of 2^40"].read_bytes()
+    assert old.count(b"K{") >= 2
+    made["an old tensor of 2^40"].write_bytes(old.replace(b"K{", number(2**40)))
+    made["a plain pickle"] = folder / "plain.pkl"
+    made["a plain pickle"].write_bytes(pickle.dumps(Malice(folder)))
+    made["a tar file"] = folder / "tar.ckpt"
+    made["a tar file"].write_bytes(b"../../escaped".ljust(257, b"\0") + b"ustar\x0000".ljust(8000, b"\0"))
+    return made
+
+
+def overlapping(source, target):
+    """Each entry of the directory points to the largest member."""
+    with zipfile.ZipFile(source) as archive:
+        members = archive.infolist()
+    largest = max(members, key=lambda member: member.file_size)
+    whole = source.read_bytes()
+    entries = [place for place in range(len(whole) - 4) if whole[place : place + 4] == b"PK\x01\x02"]
+    changed = bytearray(whole)
+    for place in entries:
+        changed[place + 20 : place + 28] = struct.pack("<II", largest.file_size, largest.file_size)
+        changed[place + 42 : place + 46] = struct.pack("<I", largest.header_offset)
+    target.write_bytes(changed)
+    return target
+
+
+def refused(path) -> str:
+    with pytest.raises(InputError) as caught:
+        load_model(path)
+    line = one_line(caught.value)
+    assert path.name in line and len(line) < LONGEST_LINE + 10 and line.isprintable()
+    return line
+
+
+def peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kB
+
+
+def test_hostile_checkpoints(hostile, recwarn):
+    assert len(hostile) == 24
+    folder = next(iter(hostile.values())).parent
+    before, here = peak(), sorted(os.listdir(folder))
+    for path in hostile.values():
+        assert "damaged or not a model file" in refused(path)
+        with pytest.raises(Untrusted):
+            load_plain(path)
+    assert peak() - before < 100_000
+    assert sorted(os.listdir(folder)) == here and "ran" not in here
+    assert not recwarn.list
+
+
+def test_hostile_resume_files(hostile, tmp_path, trained, small):
+    """The same files as `ckpt_path`, some of them through the real program."""
+    rewritten(trained / "last.ckpt", tmp_path / "last.ckpt", compression=zipfile.ZIP_DEFLATED)
+    for path in (hostile["code"], hostile["2^40 elements"], tmp_path / "last.ckpt"):
+        answer = run_script("train", *small, f"ckpt_path='{path}'", cwd=tmp_path)
+        assert "is not a last.ckpt that scripts/train.py wrote, or damaged" in answer.error()
+    assert not (hostile["code"].parent / "ran").exists()
+
+
+DEEP = nested(100)
+LAUGHS: list = ["ha"] * 10
+for _ in range(12):
+    LAUGHS = [LAUGHS] * 10
+HOSTILE_CARDS = {
+    "no dictionary": ["card"],
+    "megabytes": {"note": "x" * (LARGEST_CARD + 1)},
+    "megabytes in names": {"x" * (LARGEST_CARD + 1): 1},
+    "an escape sequence": {"note": "\x1b]0;owned\x07"},
+    "an escape sequence in a name": {"\x1b[2J": 1},
+    "lines": {"command": "python\nrm -rf /"},
+    "deep": {"note": DEEP},
+    "a billion laughs": {"note": LAUGHS},
+    "a huge number": {"steps": 10**5000},
+    "a tensor": {"note": torch.zeros(3)},
+    "path tricks": {"style": {"name": "../../escaped"}},
+    "an absolute path": {"style": {"name": "/etc/passwd"}},
+    "a Windows path": {"style": {"name": "..\\escaped"}},
+    "a hidden name": {"style": {"name": ".bashrc"}},
+    "no name": {"style": {"name": ""}},
+    "a long name": {"style": {"name": "x" * 5000}},
+    "a number for a name": {"style": {"name": 3}},
+    "a text for a style": {"style": "mosaic"},
+    "a huge network": {"network": {"name": "transformer", "arguments": {"width": 10**6, "residual_blocks": 1}}},
+    "endless blocks": {"network": {"name": "transformer", "arguments": {"width": 2, "residual_blocks": 10**9}}},
+    "a number that is none": {"network": {"name": "transformer", "arguments": {"width": float("nan")}}},
+    "arguments that are none": {"network": {"name": "transformer", "arguments": [1]}},
+    "a name that is none": {"network": {"name": [1], "arguments": {"width": 2, "residual_blocks": 1}}},
+    "a long argument": {"network": {"name": "transformer", "arguments": {"width": 2, "upsampling": "x" * 10**5}}},
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE_CARDS)
+def test_hostile_cards(what, model, tmp_path):
+    content = content_of(model)
+    card = HOSTILE_CARDS[what]
+    if isinstance(card, dict):
+        card = {**content["card"], **card}
+    torch.save({**content, "card": card}, tmp_path / "bad.ckpt")
+    before = peak()
+    refused(tmp_path / "bad.ckpt")
+    assert peak() - before < 100_000
+
+
+@pytest.mark.parametrize("thumbnail", [torch.zeros(3), torch.zeros(3, 0, 4, dtype=torch.uint8), "x", [1]])
+def test_hostile_thumbnails(thumbnail, model, tmp_path):
+    torch.save({**content_of(model), "thumbnail": thumbnail}, tmp_path / "bad.ckpt")
+    assert "thumbnail" in refused(tmp_path / "bad.ckpt") or not isinstance(thumbnail, torch.Tensor)
+
+
+def test_what_we_write_we_read(model, tmp_path):
+    """Whatever a person calls a style, and wherever the photographs are."""
+    network = build_network("transformer", {"width": 2, "residual_blocks": 0})
+    for name, expected in (
+        ("../a/b", "_a_b"),
+        ("my style é π", "my style é π"),
+        ("x" * 300, "x" * 100),
+        ("..", "unnamed"),
+    ):
+        card = {"style": {"name": name}, "settings": {"root": "/a\nb\x1b", "more": ("x", 1, None)}}
+        save_model(tmp_path / "own.ckpt", network, card)
+        read = load_model(tmp_path / "own.ckpt").card
+        assert read["style"]["name"] == expected and is_plain_name(expected)
+        assert read["settings"] == {"root": "/a b ", "more": ["x", 1, None]}
+
+
+def test_a_card_may_hold_what_people_write():
+    check_card(
+        {"command": "python scripts/train.py style.image='/home/ü/a\u00a0b/π.jpg'", "losses": {"total": float("inf")}}
+    )
+    check_card({"style": {"name": "étoile 2"}, "x": [1.5, True, None, -3]})
+
+
+def test_hostile_safetensors(model, tmp_path):
+    loaded = load_model(model)
+    export_safetensors(loaded, tmp_path / "good.safetensors")
+    weights = dict(loaded.network.state_dict())
+
+    def saved(name, card, version="1"):
+        save_file(weights, tmp_path / f"{name}.safetensors", {"format": FORMAT, "version": version, "card": card})
+        return tmp_path / f"{name}.safetensors"
+
+    good = json.dumps(loaded.card)
+    refused(saved("deep", "[" * 10**5))
+    refused(saved("large", good[:-1] + ', "x": "' + "x" * LARGEST_CARD + '"}'))
+    refused(saved("escape", json.dumps({**loaded.card, "x": "\x1b[2J"})))
+    refused(saved("list", "[1]"))
+    refused(saved("newer", good, "2"))
+    refused(saved("older", good, "-1"))
+    refused(saved("word", good, "one"))
+    whole = (tmp_path / "good.safetensors").read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    header = json.loads(whole[8 : 8 + length])
+    some = next(name for name in header if name != "__metadata__")
+    for name, change in {
+        "claims": {"shape": [2**40]}, "behind": {"data_offsets": [0, 2**41]}, "overflow": {"shape": [2**62, 2**62]},
+        "type": {"dtype": "F999"},
+    }.items():  # fmt: skip
+        changed = json.dumps({**header, some: {**header[some], **change}}).encode()
+        path = tmp_path / f"{name}.safetensors"
+        path.write_bytes(len(changed).to_bytes(8, "little") + changed + whole[8 + length :])
+        assert "damaged or not a model file" in refused(path)
+    (tmp_path / "header.safetensors").write_bytes((2**60).to_bytes(8, "little") + b"{}")
+    refused(tmp_path / "header.safetensors")
+
+
+def edited(source, target, change):
+    message = onnx.load(source)
+    change(message)
+    target.write_bytes(message.SerializeToString())
+    return target
+
+
+def bigger_range(message):
+    nodes = [node for node in message.graph.node if node.op_type == "Range"]
+    message.graph.initializer.append(numpy_helper.from_array(torch.tensor(2**40).numpy(), "far"))
+    nodes[0].input[1] = "far"
+
+
+def more_upsampling(message):
+    for weight in message.graph.initializer:
+        if list(weight.dims) == [4] and weight.data_type == TensorProto.FLOAT and weight.name.startswith("constant"):
+            weight.CopyFrom(numpy_helper.from_array(torch.tensor([1.0, 1, 1e4, 1e4]).numpy(), weight.name))
+
+
+def endless_loop(message):
+    body = helper.make_graph([], "body", [], [])
+    message.graph.node.append(helper.make_node("Loop", ["", ""], ["never"], body=body))
+
+
+def set_card(text):
+    def change(message):
+        del message.metadata_props[:]
+        if text is not None:
+            message.metadata_props.add(key="fastnst.card", value=text)
+
+    return change
+
+
+def claims(message):
+    next(weight for weight in message.graph.initializer if weight.dims).dims[0] = 2**40
+
+
+HOSTILE_GRAPHS = {
+    "a range of 2^40": bigger_range,
+    "10^8 times larger": more_upsampling,
+    "an endless loop": endless_loop,
+    "a tensor of 2^40": claims,
+    "no card": set_card(None),
+    "no JSON": set_card("{"),
+    "deep JSON": set_card("[" * 10**5),
+    "a list": set_card("[1]"),
+    "an escape": set_card('{"note": "\\u001b"}'),
+    "megabytes": set_card(json.dumps({"x": "x" * LARGEST_CARD})),
+    "a huge network": set_card(
+        '{"network": {"name": "transformer", "arguments": {"width": 99999, "residual_blocks": 1}}}'
+    ),
+    "no arguments": set_card('{"network": {"name": "transformer"}}'),
+    "a function": lambda message: message.functions.add(name="f", domain="x"),
+    "another operation": lambda message: setattr(message.graph.node[0], "domain", "com.microsoft"),
+    "another weight": lambda message: message.graph.initializer.add(name="more", dims=[1], data_type=1),
+}
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("onnx") / "good.onnx"
+    export_onnx(load_model(model), path)
+    return path
+
+
+@pytest.mark.parametrize("what", HOSTILE_GRAPHS)
+def test_hostile_onnx(what, exported, tmp_path):
+    bad = edited(exported, tmp_path / "bad.onnx", HOSTILE_GRAPHS[what])
+    before = peak()
+    assert re.search("not what scripts/export.py writes|damaged or not an ONNX model", refused(bad))
+    assert peak() - before < 100_000
+
+
+@pytest.mark.parametrize("precision", ["float", "half", "int8"])
+@pytest.mark.parametrize("upsampling", ["nearest", "transposed"])
+def test_every_export_is_known_again(precision, upsampling, tmp_path):
+    arguments = {"width": 2, "residual_blocks": 1, "upsampling": upsampling, "grain": 0.05}
+    save_model(tmp_path / "a.ckpt", build_network("transformer", arguments), CARD)
+    export_onnx(load_model(tmp_path / "a.ckpt"), tmp_path / "a.onnx", precision)
+    assert load_model(tmp_path / "a.onnx").card["style"] == CARD["style"]
+
+
+def test_a_file_that_is_too_large(tmp_path):
+    for name in ("a.ckpt", "a.onnx", "a.safetensors"):
+        with open(tmp_path / name, "wb") as file:
+            file.truncate(2 << 30)  # takes no room on the disk
+        assert "bytes that are read of a model file" in refused(tmp_path / name)
+
+
+def test_messages_cannot_steer_the_terminal(tmp_path):
+    name = "\x1b]0;owned\x07\u202e.ckpt"
+    (tmp_path / name).write_text("x")
+    line = run_script("stylize", "--model", tmp_path / name, cwd=tmp_path).error()
+    assert line.isprintable() and "\\x1b]0;owned" in line
+    assert one_line("a\n  b\tc") == "a b c" and len(one_line("x" * 10**6)) < LONGEST_LINE + 10
+
+
+def test_a_stranger_cannot_name_the_output(model, tmp_path):
+    """The style's name becomes a part of the output's where the file is called model.ckpt."""
+    content = content_of(model)
+    content["card"]["style"]["name"] = "/../../escaped"
+    (tmp_path / "run").mkdir()
+    torch.save(content, tmp_path / "run" / "model.ckpt")
+    answer = run_script("stylize", "--model", "run/model.ckpt", "--input", "samples", cwd=tmp_path)
+    assert "no plain name for its style" in answer.error()
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_as_a_process_with_little_memory(hostile):
+    """What is refused needs no memory to be refused: with 300 MB more than the bare import takes, no file ends it."""
+    program = (
+        "import resource, sys\n"
+        "from fastnst.checkpoints import load_model\n"
+        "from fastnst.errors import InputError\n"
+        "with open('/proc/self/statm') as file: now = int(file.read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (now + (300 << 20),) * 2)\n"
+        "for path in sys.argv[1:]:\n"
+        "    try: load_model(path)\n"
+        "    except InputError: print('refused')\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program, *map(str, hostile.values())], capture_output=True, text=True, timeout=300
+    )
+    assert answer.stdout.split() == ["refused"] * len(hostile), answer.stderr
+    assert not answer.stderr
