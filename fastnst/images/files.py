@@ -251,15 +251,11 @@ def _decode(
         Image.init()
         source = path if data is None else io.BytesIO(data)
         with Image.open(source, formats=[name for name in Image.ID if name not in _NOT_PICTURES]) as picture:
-            width, height = picture.size
-            if width * height > max_pixels:
-                raise InputError(
-                    f"{path} has {width} x {height} pixels; the limit is {max_pixels:,} pixels: make it smaller first "
-                    "or raise --max-pixels"
-                )
+            _require_size(path, picture.size, max_pixels)
             if draft_size is not None:
                 picture.draft(None, (draft_size, draft_size))  # type: ignore[arg-type]  # None: keep the mode
             picture.load()
+            _require_size(path, picture.size, max_pixels)  # what lies in an icon may be larger than the icon says
             return _to_rgb_and_alpha(_upright(picture))
     except InputError:
         raise
@@ -274,6 +270,14 @@ def _decode(
         raise InputError(f"{path} does not fit into memory; make it smaller first") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error and more
         raise InputError(f"{path} cannot be read as a picture ({_reason(error)}); is it damaged or cut off?") from error
+
+
+def _require_size(path: str | os.PathLike, size: tuple[int, int], max_pixels: int) -> None:
+    if size[0] * size[1] > max_pixels:
+        raise InputError(
+            f"{path} has {size[0]} x {size[1]} pixels; the limit is {max_pixels:,} pixels: make it smaller first "
+            "or raise --max-pixels"
+        )
 
 
 def _upright(picture: Image.Image) -> Image.Image:

@@ -23,6 +23,9 @@ ANIMATED = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG", ".avi
 DEFAULT_DURATION = 100
 """Milliseconds that browsers show a frame for whose duration is 0 or missing."""
 
+MAX_FRAMES = 10_000
+"""Most frames of an animation, however small they are: at 25 a second 7 minutes. Videos have no limit: they stream."""
+
 SEVERAL = 4
 """All frames together may have this many times the pixels of a single picture's limit: Pillow keeps them all."""
 
@@ -47,6 +50,7 @@ class AnimationReader:
     Args:
         path: picture file.
         max_pixels: limit for one frame; all together may have :data:`SEVERAL` times as many.
+        max_frames: limit for their number.
 
     Attributes:
         count: number of frames; 1 for a still picture, also where the file tells nothing sensible.
@@ -57,7 +61,7 @@ class AnimationReader:
         InputError: no picture, or too many pixels.
     """
 
-    def __init__(self, path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(self, path: str | os.PathLike, max_pixels: int = MAX_PIXELS, max_frames: int = MAX_FRAMES) -> None:
         self.path, self.problem = Path(path), None  # type: tuple[Path, str | None]
         self.count, self.loop = 1, None  # type: tuple[int, int | None]
         self.format: str | None = None
@@ -68,6 +72,10 @@ class AnimationReader:
             self.count = max(1, int(getattr(picture, "n_frames", 1)) - self.first)
             loop = picture.info.get("loop")
             self.loop = None if loop is None else int(loop)
+        if self.count > max_frames:
+            raise InputError(
+                f"{path} has {self.count:,} frames; the limit is {max_frames:,}: make it shorter or raise --max-frames."
+            )
         if self.count > 1 and self.count * self.size[0] * self.size[1] > SEVERAL * max_pixels:
             raise InputError(
                 f"{path} has {self.count} frames of {self.size[0]} x {self.size[1]} pixels; the limit is "

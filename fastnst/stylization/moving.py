@@ -16,7 +16,7 @@ from torch import Tensor
 from fastnst.errors import InputError
 from fastnst.images.files import MAX_PIXELS, to_pil
 from fastnst.images.resizing import resize
-from fastnst.stylization.animation import ANIMATED, SEVERAL, AnimationReader, Frame, write_animation
+from fastnst.stylization.animation import ANIMATED, MAX_FRAMES, SEVERAL, AnimationReader, Frame, write_animation
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.stylizer import Stylizer
 from fastnst.stylization.temporal import Flicker, Steady
@@ -67,12 +67,12 @@ class Outcome:
     problem: str | None = None
 
 
-def is_moving(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> bool:
+def is_moving(path: str | os.PathLike, max_pixels: int = MAX_PIXELS, max_frames: int = MAX_FRAMES) -> bool:
     """Whether a file is a video, by its extension, or an animation, by its content."""
     path = Path(path)
     if path.suffix.lower() in VIDEO_EXTENSIONS:
         return True
-    return path.suffix.lower() in ANIMATED and AnimationReader(path, max_pixels).is_animation
+    return path.suffix.lower() in ANIMATED and AnimationReader(path, max_pixels, max_frames).is_animation
 
 
 def stylize_moving(
@@ -85,6 +85,7 @@ def stylize_moving(
     quality: int = 95,
     overwrite: bool = False,
     max_pixels: int = MAX_PIXELS,
+    max_frames: int = MAX_FRAMES,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Outcome:
     """Stylize all frames of a file into another; both formats follow from the extensions.
@@ -98,6 +99,7 @@ def stylize_moving(
         quality: 1 to 100.
         overwrite: replace a file that is there already.
         max_pixels: limit for one frame.
+        max_frames: limit for an animation, read or written.
         progress: is told the number of finished frames and of all, where that is known.
 
     Raises:
@@ -112,7 +114,7 @@ def stylize_moving(
         total: int | None = video.frames
         _check_size(source, video.stream.width, video.stream.height, 1, max_pixels)
     else:
-        animation = AnimationReader(source, max_pixels)
+        animation = AnimationReader(source, max_pixels, max_frames)
         total = animation.count
 
     def tell(done: int) -> None:
@@ -126,6 +128,11 @@ def stylize_moving(
         return Outcome(writer.frames, writer.left_out, reader.problem)
     if is_video:
         _check_size(source, video.stream.width, video.stream.height, (total or 0) / SEVERAL, max_pixels)
+        if (total or 0) > max_frames:
+            raise InputError(
+                f"{source} has some {total:,} frames; the limit of an animation is {max_frames:,}: write a video, "
+                "give --start and --end, or raise --max-frames."
+            )
         frames, loop = _video_as_animation(video), 0  # type: tuple[Iterator[Frame], int | None]
     else:
         frames, loop = iter(animation), animation.loop
