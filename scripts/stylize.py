@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TextIO
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
 from fastnst.checkpoints import find_model, load_model
-from fastnst.errors import InputError, input_errors_end_with_code_2
+from fastnst.errors import InputError, input_errors_end_with_code_2, one_line
 from fastnst.images.color import COLOR_MODES
 from fastnst.images.files import MAX_PIXELS, save_image
 from fastnst.stylization.tiling import STATISTICS
@@ -66,6 +66,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--tile", type=int, help="side of tiles in pixels (default: tiles of 512 where memory is short)")
     add("--tile-statistics", choices=STATISTICS, default="exact", help="thumbnail: hardly any disk, but other colours")
     add("--max-pixels", type=int, default=MAX_PIXELS, help="refuse larger pictures (default: %(default)s)")
+    add("--max-frames", type=int, default=10_000, help="refuse longer animations (default: %(default)s)")
     add("--quality", type=int, default=95, help="1 to 100, for JPEG, WebP, AVIF and videos (default: %(default)s)")
     add("--start", type=seconds, default=0.0, help="videos: from this time on, seconds or h:mm:ss")
     add("--end", type=seconds, help="videos: up to this time")
@@ -130,15 +131,15 @@ def stylize_all(work: list[tuple[Path, Path]], options: argparse.Namespace, mode
             if len(work) == 1 and isinstance(error, InputError):
                 raise
             failed += 1
-            print(f"{place} {source} FAILED: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
+            print(one_line(f"{place} {source} FAILED: {error}"), file=sys.stderr, flush=True)
             continue
         except KeyboardInterrupt:
             print(f"Stopped; what was finished until then: {output}", file=sys.stderr)
             return 130
-        print(f"{place} {done.line}", file=out, flush=True)
+        print(one_line(f"{place} {done.line}"), file=out, flush=True)
         if done.problem is not None:
             failed += 1
-            print(f"{done.problem}: what could be read is in {output}.", file=sys.stderr)
+            print(one_line(f"{done.problem}: what could be read is in {output}."), file=sys.stderr)
         if done.still is not None:
             content, stylized = done.still
             if controls.mask is not None and controls.mask.shape[-2:] != stylized.shape[-2:]:
@@ -165,9 +166,9 @@ def prepare(options: argparse.Namespace, models: list) -> tuple[Any, Any, Any]:
 
     handling = Handling(
         options.quality, options.overwrite, options.max_pixels, options.compare,
-        options.start, options.end, options.temporal, options.stats,
+        options.start, options.end, options.temporal, options.stats, options.max_frames,
     )  # fmt: skip
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit answers, in one line
+    warnings.filterwarnings("ignore", module="PIL")  # our own limits and refusals answer, in one line
     if options.max_pixels > MAX_PIXELS:
         Image.MAX_IMAGE_PIXELS = options.max_pixels
     controls = Controls(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastnst.errors import InputError
 from fastnst.images.files import MAX_PIXELS
-from fastnst.stylization.animation import ANIMATED
+from fastnst.stylization.animation import ANIMATED, MAX_FRAMES
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.moving import Painter, is_moving, stylize_moving
 from fastnst.stylization.stills import stylize_still
@@ -32,6 +32,7 @@ class Handling:
         end: videos only: up to this second; None: to the end.
         temporal: what moves only: how much of a frame comes from the one before; None: nothing.
         stats: what moves only: say how much the result flickers.
+        max_frames: longer animations are refused.
 
     Raises:
         InputError: a quality outside its range.
@@ -45,6 +46,7 @@ class Handling:
     end: float | None = None
     temporal: float | None = None
     stats: bool = False
+    max_frames: int = MAX_FRAMES
 
     def __post_init__(self) -> None:
         if not 1 <= self.quality <= 100:
@@ -66,9 +68,9 @@ class Done:
     still: tuple[Tensor, Tensor] | None = None
 
 
-def moves_to(source: Path, output: Path, max_pixels: int = MAX_PIXELS) -> bool:
+def moves_to(source: Path, output: Path, max_pixels: int = MAX_PIXELS, max_frames: int = MAX_FRAMES) -> bool:
     """Whether all frames of a file go into another; of an animation a still format gets the first."""
-    return is_moving(source, max_pixels) and output.suffix.lower() in {*CODECS, *ANIMATED}
+    return is_moving(source, max_pixels, max_frames) and output.suffix.lower() in {*CODECS, *ANIMATED}
 
 
 def stylize_file(
@@ -95,7 +97,7 @@ def stylize_file(
     """
     tell = progress or (lambda done, total: None)
     shared = {"quality": handling.quality, "overwrite": handling.overwrite, "max_pixels": handling.max_pixels}
-    if not moves_to(source, output, handling.max_pixels):
+    if not moves_to(source, output, handling.max_pixels, handling.max_frames):
         content, stylized, notes = stylize_still(
             source, output, stylizer, controls,
             compare=handling.compare, progress=lambda done: tell(done, 1), **shared,  # type: ignore[arg-type]
@@ -106,7 +108,8 @@ def stylize_file(
     painter.steady = None if handling.temporal is None else Steady(handling.temporal)
     painter.flicker = Flicker() if handling.stats else None
     outcome = stylize_moving(
-        source, output, painter, start=handling.start, end=handling.end, progress=tell, **shared  # type: ignore[arg-type]
+        source, output, painter, start=handling.start, end=handling.end, max_frames=handling.max_frames,
+        progress=tell, **shared,  # type: ignore[arg-type]
     )  # fmt: skip
     notes = [f"{outcome.frames} frames", *outcome.notes, *([str(painter.flicker)] if painter.flicker else [])]
     return Done(f"{source} ({', '.join(notes)}) -> {output}", outcome.problem)

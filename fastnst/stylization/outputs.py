@@ -12,6 +12,9 @@ from fastnst.stylization.moving import is_moving
 from fastnst.stylization.video_reader import VIDEO_EXTENSIONS
 from fastnst.stylization.video_writer import CODECS
 
+ANY = 1 << 62
+"""Frames that do not matter here: whoever reads the file says if they are too many."""
+
 
 def plan(
     sources: Sequence[Path],
@@ -109,7 +112,9 @@ def formats_for(source: Path) -> list[str]:
     """Extensions that a file can be stylized into."""
     if source.suffix.lower() in VIDEO_EXTENSIONS:
         return [*CODECS, *ANIMATED]
-    return [*savable_extensions(), *CODECS, ".gif", ".apng"] if is_moving(source) else savable_extensions()
+    return (
+        [*savable_extensions(), *CODECS, ".gif", ".apng"] if is_moving(source, max_frames=ANY) else savable_extensions()
+    )
 
 
 def endings_without_dots() -> list[str]:
@@ -129,6 +134,6 @@ def default_extension(source: Path) -> str:
     if extension in VIDEO_EXTENSIONS:
         return extension if extension in CODECS else ".mp4"
     try:
-        return extension if is_moving(source) else ".png"
+        return extension if is_moving(source, max_frames=ANY) else ".png"
     except InputError:  # too many pixels: whoever reads it says so
         return ".png"

@@ -19,6 +19,9 @@ from fastnst.stylization.video_reader import import_av
 STREAM = Path("-")
 """What stands for standard input or output in place of a path."""
 
+MOST_BYTES = 4_000_000_000
+"""Of standard input: whatever comes from there lies in the temporary folder until it is read."""
+
 
 @contextmanager
 def files_for_streams(
@@ -34,7 +37,7 @@ def files_for_streams(
         taken: standard output.
 
     Raises:
-        InputError: a folder for standard output.
+        InputError: a folder for standard output, or no end of standard input.
     """
     if STREAM not in (source, output):
         yield source, output
@@ -43,7 +46,11 @@ def files_for_streams(
         if source == STREAM:
             source = Path(folder) / "standard_input"
             with open(source, "wb") as file:
-                shutil.copyfileobj(given.buffer, file)
+                left = MOST_BYTES
+                while left >= 0 and (block := given.buffer.read(1 << 20)):
+                    left -= file.write(block)
+            if left < 0:
+                raise InputError(f"standard input gives more than {MOST_BYTES:,} bytes: save it as a file first.")
             source = source.rename(source.with_suffix(sniffed_extension(source)))
         if output != STREAM:
             yield source, output
