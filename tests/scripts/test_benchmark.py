@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import onnx
 import pytest
 import torch
+from fastnst.export.graph import network_to_onnx
 
 from fastnst.benchmark import peers
 from fastnst.benchmark.objective import Comparison, equal_iterations, objective_of, square_photo, summary
 from fastnst.benchmark.plots import HEIGHT, WIDTH, Line, plot
 from fastnst.checkpoints import load_model, save_model
 from fastnst.errors import InputError
-from fastnst.export.graph import network_to_onnx
 from fastnst.images.files import read_image
 from fastnst.losses.functional import gram_matrix
 from fastnst.networks import TransformerNetwork
