@@ -1,15 +1,11 @@
 """Files that earlier versions wrote keep loading and keep painting the same. One is added with each new format."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 from fastnst.checkpoints import FORMAT_VERSION, load_model
-from fastnst.errors import InputError
-from fastnst.training.files import RESUME_VERSION, check_resumable
-from tests.conftest import run_script
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -37,28 +33,3 @@ def test_earlier_model_files(name):
 def test_there_is_a_file_of_every_format():
     versions = {torch.load(path, weights_only=True)["version"] for path in FIXTURES.glob("model_*.ckpt")}
     assert versions == set(range(1, FORMAT_VERSION + 1))
-    resumed = {
-        torch.load(path, weights_only=True)["callbacks"]["RunFiles"].get("version", 1)
-        for path in FIXTURES.glob("last_*")
-    }
-    assert resumed == set(range(1, RESUME_VERSION + 1))
-
-
-@pytest.mark.parametrize("name", ["last_v1_first.ckpt"])
-def test_earlier_resume_files_go_on(name, small, tmp_path):
-    assert {path.name for path in FIXTURES.glob("last_*")} == {"last_v1_first.ckpt"}
-    shutil.copy(FIXTURES / name, tmp_path / "last.ckpt")
-    answer = run_script(
-        "train", *small, "network.arguments.width=2", "network.arguments.residual_blocks=0", "trainer.max_steps=4",
-        "ckpt_path=last.ckpt", cwd=tmp_path,
-    )  # fmt: skip
-    assert answer.code == 0, answer.err
-    assert "4 of 4 steps" in answer.out
-
-
-def test_a_newer_resume_file_is_refused(tmp_path):
-    content = torch.load(FIXTURES / "last_v1_first.ckpt", weights_only=True)
-    content["callbacks"]["RunFiles"]["version"] = RESUME_VERSION + 1
-    torch.save(content, tmp_path / "last.ckpt")
-    with pytest.raises(InputError, match=f"has resume format {RESUME_VERSION + 1}.*install a newer fastnst"):
-        check_resumable(tmp_path / "last.ckpt", "mosaic", torch.nn.Identity())

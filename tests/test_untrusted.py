@@ -187,15 +187,6 @@ def test_hostile_checkpoints(hostile, recwarn):
     assert not recwarn.list
 
 
-def test_hostile_resume_files(hostile, tmp_path, trained, small):
-    """The same files as `ckpt_path`, some of them through the real program."""
-    rewritten(trained / "last.ckpt", tmp_path / "last.ckpt", compression=zipfile.ZIP_DEFLATED)
-    for path in (hostile["code"], hostile["2^40 elements"], tmp_path / "last.ckpt"):
-        answer = run_script("train", *small, f"ckpt_path='{path}'", cwd=tmp_path)
-        assert "is not a last.ckpt that scripts/train.py wrote, or damaged" in answer.error()
-    assert not (hostile["code"].parent / "ran").exists()
-
-
 DEEP = nested(100)
 LAUGHS: list = ["ha"] * 10
 for _ in range(12):
