@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import onnx
 import pytest
 import torch
-from fastnst.export.graph import network_to_onnx
 
 from fastnst.benchmark import peers
 from fastnst.benchmark.objective import Comparison, equal_iterations, objective_of, square_photo, summary
@@ -18,6 +17,7 @@ from fastnst.errors import InputError
 from fastnst.images.files import read_image
 from fastnst.losses.functional import gram_matrix
 from fastnst.networks import TransformerNetwork
+from fastnst.networks.onnx_graph import network_to_onnx
 from tests.conftest import run_script
 
 
