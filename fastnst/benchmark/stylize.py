@@ -77,7 +77,7 @@ def painter(engine: str, network: TransformerNetwork, device: torch.device) -> C
         stylizer = Stylizer(Model(network, {}, None), device, engine=engine)
         return lambda picture: stylizer(picture[0])[None]
     if engine in ("onnxruntime", "openvino"):
-        from fastnst.export.graph import network_to_onnx
+        from fastnst.networks.onnx_graph import network_to_onnx
 
         content = network_to_onnx(network).SerializeToString()
         if engine == "onnxruntime":
