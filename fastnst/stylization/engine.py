@@ -55,10 +55,7 @@ class CpuEngine:
         self.network = network
         parts: Any = network  # mypy takes a Sequential's children for tensors
         self.encoder = [(conv.weight.detach(), conv.stride, norm) for conv, norm, _ in parts.encoder]
-        self.residual = [
-            (first.weight.detach(), norm, second.weight.detach(), last_norm)
-            for first, norm, _, second, last_norm in (block.body for block in parts.residual)
-        ]
+        self.residual = [kernels_and_norms(block.body) for block in parts.residual]
         self.decoder = [(phases_of_upsampling(conv.weight.detach()), norm) for _, conv, norm, _ in parts.decoder]
         self.to_rgb = kernel_of_phases(network.to_rgb.weight.detach())
         assert network.to_rgb.bias is not None
@@ -66,8 +63,13 @@ class CpuEngine:
 
     @staticmethod
     def takes(network: nn.Module) -> TypeGuard[TransformerNetwork]:
-        """Whether a network is one for this engine: ours, on the CPU, in float32, upsampling by nearest neighbours."""
+        """Whether a network is one for this engine: ours, on the CPU, in float32, upsampling by nearest neighbours.
+
+        Half of its last kernel must be an even number of pixels (9x9 or 5x5), see :func:`kernel_of_phases`.
+        """
         if type(network) is not TransformerNetwork or network.arguments["upsampling"] != "nearest":
+            return False
+        if network.arguments["kernel"] not in (5, 9):
             return False
         return all(one.device.type == "cpu" and one.dtype == torch.float32 for one in network.parameters())
 
@@ -83,6 +85,7 @@ class CpuEngine:
     def _encode(self, x: Tensor) -> Tensor:
         """(1, 3, H, W) to (1, C, H/4 + 2, W/4 + 2): with room for a border of one pixel, and the scale applied."""
         last: Normalised | None = None
+        x = x - x.mean((2, 3), keepdim=True)  # the first normalisation takes it away; an even picture keeps its digits
         for kernel, stride, norm in self.encoder:
             border = kernel.shape[-1] // 2
             x = reflect(clamped(x, border, last), border)
@@ -94,9 +97,9 @@ class CpuEngine:
     def _transform(self, trunk: Tensor) -> Tensor:
         """The residual blocks, in place; the trunk keeps its border, which each block fills anew."""
         for first, norm, second, last_norm in self.residual:
-            inner = convolution(reflect(trunk, 1), first)
+            inner = chain(reflect(trunk, 1), first)
             middle = normalised(norm, inner)
-            inner = convolution(reflect(clamped(inner, 1, middle), 1), second * middle.scale)
+            inner = chain(reflect(clamped(inner, 1, middle), 1), second, middle.scale)
             trunk[..., 1:-1, 1:-1].addcmul_(inner, normalised(last_norm, inner).scale)
         return trunk
 
@@ -112,12 +115,14 @@ class CpuEngine:
             clamp_into(part, wide[..., 1 + row : -1 : 2, 1 + column : -1 : 2], last)
         x = convolution(replicate(wide), second * last.scale)
         last = normalised(second_norm, x, phases=4)
-        apart = x.new_empty(1, x.shape[1], x.shape[-2] + 4, x.shape[-1] + 4)
+        border = self.to_rgb.shape[-1] // 2
+        apart = x.new_empty(1, x.shape[1], x.shape[-2] + 2 * border, x.shape[-1] + 2 * border)
         for part, target in zip(x.chunk(4, 1), apart.chunk(4, 1), strict=True):
-            clamp_into(part, target[..., 2:-2, 2:-2], last)
+            clamp_into(part, target[..., border:-border, border:-border], last)
         kernel, four = self.to_rgb, (4, 1, 1)
         bias = self.bias + (kernel * last.constant.repeat(four)).sum((1, 2, 3))
-        return F.pixel_shuffle(convolution(reflect_phases(apart), kernel * last.scale.repeat(four), bias=bias), 2)
+        z = convolution(reflect_phases(apart, border), kernel * last.scale.repeat(four), bias=bias)
+        return F.pixel_shuffle(z, 2)
 
 
 def convolution(x: Tensor, kernel: Tensor, stride: tuple[int, int] = (1, 1), bias: Tensor | None = None) -> Tensor:
@@ -126,6 +131,28 @@ def convolution(x: Tensor, kernel: Tensor, stride: tuple[int, int] = (1, 1), bia
         zeros = kernel.new_zeros(kernel.shape[0]) if bias is None else bias
         return torch._nnpack_spatial_convolution(x, kernel, zeros, [0, 0])
     return F.conv2d(x, kernel, bias, stride)
+
+
+def chain(x: Tensor, kernels: list[Tensor], scale: Tensor | None = None) -> Tensor:
+    """One convolution, or a depthwise and a 1x1 one, of a map that has its border already and is to be scaled."""
+    if len(kernels) == 1:
+        return convolution(x, kernels[0] if scale is None else kernels[0] * scale)
+    depthwise, across = kernels
+    depthwise = depthwise if scale is None else depthwise * scale[:, None]
+    return F.conv2d(F.conv2d(x, depthwise, groups=x.shape[1]), across)
+
+
+def kernels_and_norms(body: nn.Sequential) -> tuple[list[Tensor], InstanceNorm, list[Tensor], InstanceNorm]:
+    """Of a residual block, whose convolutions are whole or depthwise and 1x1."""
+    kernels: list[list[Tensor]] = [[]]
+    norms = []
+    for layer in body:
+        if isinstance(layer, InstanceNorm):
+            norms.append(layer)
+            kernels.append([])
+        elif isinstance(layer, nn.Conv2d):
+            kernels[-1].append(layer.weight.detach())
+    return kernels[0], norms[0], kernels[1], norms[1]
 
 
 def nnpack_helps(kernel: Tensor) -> bool:
@@ -194,15 +221,18 @@ def replicate(x: Tensor) -> Tensor:
     return x
 
 
-def reflect_phases(x: Tensor) -> Tensor:
-    """Fill a border of two places of (1, 4 C, H, W), even and odd rows and columns apart, as if reflected together.
+def reflect_phases(x: Tensor, border: int) -> Tensor:
+    """Fill a border of (1, 4 C, H, W), even and odd rows and columns apart, as if reflected together.
 
     Pixel -k shows pixel k. Even ones, -2 and -4, lie at places -1 and -2 and show places 1 and 2; odd ones, -1 and -3,
     lie at places -1 and -2 and show places 0 and 1. At the other end, which is odd, it is the other way round.
+
+    Args:
+        border: in places of two pixels each.
     """
     for phase, part in enumerate(x.chunk(4, 1)):
         for dim, odd in zip((-2, -1), divmod(phase, 2), strict=True):
-            mirror(part, dim, 2, 1 - odd, odd)
+            mirror(part, dim, border, 1 - odd, odd)
     return x
 
 
@@ -222,12 +252,13 @@ def phases_of_upsampling(kernel: Tensor) -> Tensor:
 def kernel_of_phases(kernel: Tensor) -> Tensor:
     """Of a 9x9 kernel (D, C, 9, 9): (4 D, 4 C, 5, 5) on a map whose even and odd rows and columns are apart.
 
-    In: all channels of even-even, then even-odd, odd-even, odd-odd. Out: the four of each channel, as
-    ``pixel_shuffle`` takes them.
+    A 5x5 kernel becomes (4 D, 4 C, 3, 3); other sizes would not meet the places of the map. In: all channels of
+    even-even, then even-odd, odd-even, odd-odd. Out: the four of each channel, as ``pixel_shuffle`` takes them.
     """
-    outside, inside = kernel.shape[:2]
-    result = kernel.new_zeros(outside, 2, 2, 2, 2, inside, 5, 5)
-    for row, column, i, j in itertools.product(range(2), range(2), range(9), range(9)):
+    outside, inside, side, _ = kernel.shape
+    half = side // 2 + 1
+    result = kernel.new_zeros(outside, 2, 2, 2, 2, inside, half, half)
+    for row, column, i, j in itertools.product(range(2), range(2), range(side), range(side)):
         (down, odd_row), (right, odd_column) = divmod(row + i, 2), divmod(column + j, 2)
         result[:, row, column, odd_row, odd_column, :, down, right] = kernel[:, :, i, j]
-    return result.reshape(4 * outside, 4 * inside, 5, 5)
+    return result.reshape(4 * outside, 4 * inside, half, half)

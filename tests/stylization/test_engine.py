@@ -12,6 +12,13 @@ from fastnst.stylization import Stylizer, engine
 from fastnst.stylization.engine import CpuEngine
 
 LEVEL = 1 / 255
+NETWORKS = [
+    {},
+    {"output": "linear", "grain": 0.0},
+    {"width": 3, "residual_blocks": 0},
+    {"trunk": 24, "kernel": 5, "separable": True},
+    {"trunk": 20, "kernel": 5},
+]
 
 
 def random_network(**arguments):
@@ -30,7 +37,7 @@ def random_network(**arguments):
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 31), (45, 38), (64, 20)])
-@pytest.mark.parametrize("arguments", [{}, {"output": "linear", "grain": 0.0}, {"width": 3, "residual_blocks": 0}])
+@pytest.mark.parametrize("arguments", NETWORKS)
 def test_same_pixels_for_random_weights(size, arguments):
     network = random_network(**arguments)
     picture = torch.rand(1, 3, *size)
@@ -87,17 +94,18 @@ def test_upsampling_in_phases_is_upsampling_then_convolution():
     torch.testing.assert_close(found, expected)
 
 
-def test_kernel_of_phases_is_the_large_convolution():
+@pytest.mark.parametrize("side", [5, 9])
+def test_kernel_of_phases_is_the_large_convolution(side):
     torch.manual_seed(0)
-    kernel = torch.randn(3, 2, 9, 9, dtype=torch.float64)
+    kernel = torch.randn(3, 2, side, side, dtype=torch.float64)
     x = torch.randn(1, 2, 12, 16, dtype=torch.float64)
-    expected = F.conv2d(F.pad(x, (4,) * 4, mode="reflect"), kernel)
+    whole = F.pad(x, (side // 2,) * 4, mode="reflect")
     apart = torch.cat([x[..., row::2, column::2] for row in (0, 1) for column in (0, 1)], 1)
-    padded = engine.reflect_phases(F.pad(apart, (2,) * 4))
-    whole = F.pad(x, (4,) * 4, mode="reflect")
+    padded = engine.reflect_phases(F.pad(apart, (side // 4,) * 4), side // 4)
     by_hand = torch.cat([whole[..., row::2, column::2] for row in (0, 1) for column in (0, 1)], 1)
     torch.testing.assert_close(padded, by_hand, rtol=0, atol=0)
-    torch.testing.assert_close(F.pixel_shuffle(F.conv2d(padded, engine.kernel_of_phases(kernel)), 2), expected)
+    found = F.pixel_shuffle(F.conv2d(padded, engine.kernel_of_phases(kernel)), 2)
+    torch.testing.assert_close(found, F.conv2d(whole, kernel))
 
 
 def test_normalised_is_instance_norm_and_relu():
@@ -130,4 +138,5 @@ def test_stylizer_takes_it_where_it_can(tmp_path):
 def test_networks_it_leaves_alone():
     assert not CpuEngine.takes(random_network(upsampling="transposed"))
     assert not CpuEngine.takes(random_network().double())
+    assert not CpuEngine.takes(random_network(kernel=7))
     assert not CpuEngine.takes(torch.nn.Conv2d(3, 3, 1))
