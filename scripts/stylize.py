@@ -115,38 +115,28 @@ def main(arguments: list[str] | None = None) -> int:
 
 def stylize_all(work: list[tuple[Path, Path]], options: argparse.Namespace, models: list, out: TextIO) -> int:
     """All files, one after the other, whatever becomes of the others; returns the exit code."""
-    import torch
-
-    from fastnst.images.grids import labelled_grid
-    from fastnst.stylization.files import stylize_file
+    from fastnst.stylization.folder import stylize_files
 
     handling, controls, stylizer = prepare(options, models)
-    failed, shown = 0, []
-    for number, (source, output) in enumerate(work, start=1):
-        place = f"[{number}/{len(work)}]"
-        try:
-            with progress_bar() as progress:
-                done = stylize_file(source, output, stylizer, controls, handling, progress)
-        except (InputError, torch.OutOfMemoryError) as error:
-            if len(work) == 1 and isinstance(error, InputError):
-                raise
-            failed += 1
-            print(one_line(f"{place} {source} FAILED: {error}"), file=sys.stderr, flush=True)
-            continue
-        except KeyboardInterrupt:
-            print(f"Stopped; what was finished until then: {output}", file=sys.stderr)
-            return 130
-        print(one_line(f"{place} {done.line}"), file=out, flush=True)
-        if done.problem is not None:
-            failed += 1
-            print(one_line(f"{done.problem}: what could be read is in {output}."), file=sys.stderr)
-        if done.still is not None:
-            content, stylized = done.still
-            if controls.mask is not None and controls.mask.shape[-2:] != stylized.shape[-2:]:
-                print(f"{options.mask}: the mask was resized to the picture.", file=sys.stderr)
-            if options.sheet is not None:
-                shown.append((source.stem, content, stylized))
+    failed, finished, shown = 0, 0, []
+    try:
+        for result in stylize_files(work, stylizer, controls, handling, progress_bar):
+            source, output = work[finished]
+            finished += 1
+            still = report(result, source, output, f"[{finished}/{len(work)}]", len(work) == 1, out)
+            failed += isinstance(result, Exception) or result.problem is not None
+            if still is not None:
+                if controls.mask is not None and controls.mask.shape[-2:] != still[1].shape[-2:]:
+                    print(f"{options.mask}: the mask was resized to the picture.", file=sys.stderr)
+                if options.sheet is not None:
+                    shown.append((source.stem, *still))
+            del result, still  # not held while the next is painted
+    except KeyboardInterrupt:
+        print(f"Stopped; what was finished until then: {work[min(finished, len(work) - 1)][1]}", file=sys.stderr)
+        return 130
     if shown:
+        from fastnst.images.grids import labelled_grid
+
         names, before, after = zip(*shown, strict=True)
         sheet = labelled_grid([before, after], names, ["before", "after"])
         save_image(sheet, options.sheet, overwrite=options.overwrite)
@@ -154,6 +144,23 @@ def stylize_all(work: list[tuple[Path, Path]], options: argparse.Namespace, mode
     if failed and len(work) > 1:
         print(f"{failed} of {len(work)} failed, the others are done.", file=sys.stderr)
     return 1 if failed else 0
+
+
+def report(result: Any, source: Path, output: Path, place: str, alone: bool, out: TextIO) -> Any:
+    """Say what became of a file; before and after of a still, None of anything else.
+
+    Raises:
+        InputError: it could not be used, and is all there was to do.
+    """
+    if isinstance(result, Exception):
+        if alone and isinstance(result, InputError):
+            raise result
+        print(one_line(f"{place} {source} FAILED: {result}"), file=sys.stderr, flush=True)
+        return None
+    print(one_line(f"{place} {result.line}"), file=out, flush=True)
+    if result.problem is not None:
+        print(one_line(f"{result.problem}: what could be read is in {output}."), file=sys.stderr)
+    return result.still
 
 
 def prepare(options: argparse.Namespace, models: list) -> tuple[Any, Any, Any]:

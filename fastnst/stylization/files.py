@@ -13,7 +13,7 @@ from fastnst.images.files import MAX_PIXELS
 from fastnst.stylization.animation import ANIMATED, MAX_FRAMES
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.moving import Painter, is_moving, stylize_moving
-from fastnst.stylization.stills import stylize_still
+from fastnst.stylization.stills import Still, read_still, save_still
 from fastnst.stylization.stylizer import Stylizer
 from fastnst.stylization.temporal import Flicker, Steady
 from fastnst.stylization.video_writer import CODECS
@@ -96,20 +96,33 @@ def stylize_file(
         KeyboardInterrupt: passed on; a video then holds the frames done so far.
     """
     tell = progress or (lambda done, total: None)
-    shared = {"quality": handling.quality, "overwrite": handling.overwrite, "max_pixels": handling.max_pixels}
     if not moves_to(source, output, handling.max_pixels, handling.max_frames):
-        content, stylized, notes = stylize_still(
-            source, output, stylizer, controls,
-            compare=handling.compare, progress=lambda done: tell(done, 1), **shared,  # type: ignore[arg-type]
-        )  # fmt: skip
-        size = f"{content.shape[-1]}x{content.shape[-2]}"
-        return Done(f"{source} ({', '.join([size, *notes])}) -> {output}", still=(content, stylized))
+        still = read_still(source, handling.max_pixels)
+        stylized = stylizer(still.content, controls, lambda done: tell(done, 1))
+        return finish_still(source, output, still, stylized, controls, handling)
     painter = Painter(stylizer, controls)
     painter.steady = None if handling.temporal is None else Steady(handling.temporal)
     painter.flicker = Flicker() if handling.stats else None
     outcome = stylize_moving(
-        source, output, painter, start=handling.start, end=handling.end, max_frames=handling.max_frames,
-        progress=tell, **shared,  # type: ignore[arg-type]
+        source, output, painter, start=handling.start, end=handling.end, quality=handling.quality,
+        overwrite=handling.overwrite, max_pixels=handling.max_pixels, max_frames=handling.max_frames, progress=tell,
     )  # fmt: skip
     notes = [f"{outcome.frames} frames", *outcome.notes, *([str(painter.flicker)] if painter.flicker else [])]
     return Done(f"{source} ({', '.join(notes)}) -> {output}", outcome.problem)
+
+
+def finish_still(
+    source: Path, output: Path, still: Still, stylized: Tensor, controls: Controls, handling: Handling
+) -> Done:
+    """Save a still that was painted, and say so.
+
+    Raises:
+        InputError: the output cannot be written.
+    """
+    save_still(
+        still, stylized, output, controls,
+        quality=handling.quality, overwrite=handling.overwrite, compare=handling.compare,
+    )  # fmt: skip
+    height, width = still.content.shape[-2:]
+    notes = [f"the first of {still.frames} frames was taken"] if still.frames > 1 else []
+    return Done(f"{source} ({', '.join([f'{width}x{height}', *notes])}) -> {output}", still=(still.content, stylized))

@@ -1,9 +1,10 @@
-"""One still picture from file to file."""
+"""One still picture: read it with all that its copy keeps, and save what was painted."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -11,54 +12,68 @@ from torch import Tensor
 
 from fastnst.images.color import luma
 from fastnst.images.files import MAX_PIXELS, read_exif, read_image_with_alpha, save_image
-from fastnst.images.grids import side_by_side
 from fastnst.images.resizing import resize
 from fastnst.stylization.controls import Controls
-from fastnst.stylization.stylizer import Stylizer
-from fastnst.stylization.tiling import Progress
 
 
-def stylize_still(
-    source: str | os.PathLike,
+class Still(NamedTuple):
+    """A picture file's content.
+
+    Attributes:
+        content: (3, H, W) in [0, 1].
+        alpha: (1, H, W) in [0, 1]; None where nothing is transparent.
+        exif: camera data for the copy, None without.
+        frames: how many the file has; ``content`` is the first.
+    """
+
+    content: Tensor
+    alpha: Tensor | None
+    exif: bytes | None
+    frames: int
+
+
+def read_still(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Still:
+    """Read a picture file; larger ones than ``max_pixels`` are refused before they are decoded.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    content, alpha = read_image_with_alpha(source, max_pixels=max_pixels)
+    return Still(content, alpha, read_exif(source), count_frames(source))
+
+
+def save_still(
+    still: Still,
+    stylized: Tensor,
     output: str | os.PathLike,
-    stylizer: Stylizer,
     controls: Controls,
     *,
     quality: int = 95,
     overwrite: bool = False,
     compare: bool = False,
-    max_pixels: int = MAX_PIXELS,
-    progress: Progress | None = None,
-) -> tuple[Tensor, Tensor, list[str]]:
-    """Read, stylize and save a picture; transparency and camera data are kept.
+) -> None:
+    """Save what was painted of a picture; transparency and camera data are kept.
 
     Args:
-        source: any picture file.
+        still: as read.
+        stylized: (3, H, W) in [0, 1], of its size or that of ``controls.max_side``.
         output: its format follows from the extension.
-        stylizer: paints.
-        controls: how.
+        controls: how it was painted.
         quality: 1 to 100.
         overwrite: replace a file that is there already.
         compare: save before and after side by side instead.
-        max_pixels: larger files are refused before they are decoded.
-        progress: is told the finished part of a picture in tiles.
-
-    Returns:
-        The picture as read and as stylized, (3, H, W) in [0, 1], and what there is to be said about it.
 
     Raises:
-        InputError: the source cannot be read, or the output not be written.
+        InputError: the output cannot be written.
     """
-    content, alpha = read_image_with_alpha(source, max_pixels=max_pixels)
-    stylized = stylizer(content, controls, progress)
+    saved, alpha = stylized, still.alpha
     if compare:
-        saved, alpha = side_by_side(controls.reduce(content), stylized), None
-    else:
-        saved = stylized
-        alpha = None if alpha is None else resize(alpha, stylized.shape[-2], stylized.shape[-1])
-    save_image(saved, output, alpha=alpha, quality=quality, overwrite=overwrite, exif=read_exif(source))
-    frames = count_frames(source)
-    return content, stylized, [f"the first of {frames} frames was taken"] if frames > 1 else []
+        from fastnst.images.grids import side_by_side  # brings Pillow's fonts, which few need
+
+        saved, alpha = side_by_side(controls.reduce(still.content), stylized), None
+    elif alpha is not None:
+        alpha = resize(alpha, stylized.shape[-2], stylized.shape[-1])
+    save_image(saved, output, alpha=alpha, quality=quality, overwrite=overwrite, exif=still.exif)
 
 
 def count_frames(path: str | os.PathLike) -> int:
