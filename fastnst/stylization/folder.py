@@ -67,6 +67,7 @@ def stylize_files(
                 if saving is not None:
                     saved, saving = attempt(saving.result), None
                     yield saved
+                    del saved  # not held while more is painted
                 if isinstance(stylized, Failure):
                     yield stylized
                 elif isinstance(still, Still) and stylized is not None:
@@ -75,6 +76,7 @@ def stylize_files(
                     with progress() as tell:
                         done = attempt(stylize_file, source, output, stylizer, controls, handling, tell)
                     yield done
+                    del done
             if saving is not None:
                 saved, saving = attempt(saving.result), None
                 yield saved

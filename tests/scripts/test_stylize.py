@@ -248,8 +248,8 @@ def test_wrong_calls(stylize, model, trained, tmp_path, call, message):
 HEAVY = (
     "pytorch_lightning", "lightning", "lightning_fabric", "torchmetrics", "hydra", "omegaconf", "tensorboard",
     "torchvision", "webdataset", "av", "cv2", "onnx", "onnxruntime", "onnxscript", "openvino", "skimage", "scipy",
-    "matplotlib", "pandas", "safetensors.numpy", "torch._dynamo", "torch._inductor", "torch.onnx", "fastnst.data.photos",
-    "fastnst.features", "fastnst.losses", "fastnst.training", "fastnst.optimization", "fastnst.export",
+    "matplotlib", "pandas", "safetensors.numpy", "torch._dynamo", "torch._inductor", "torch.onnx",
+    "fastnst.data.photos", "fastnst.features", "fastnst.losses", "fastnst.training", "fastnst.optimization", "fastnst.export",
     "fastnst.benchmark", "fastnst.demo", "fastnst.styles", "fastnst.images.grids",
 )  # fmt: skip
 """What a plain picture has no use for; each would be seconds or tenths of them before anything happens."""
