@@ -249,8 +249,8 @@ HEAVY = (
     "pytorch_lightning", "lightning", "lightning_fabric", "torchmetrics", "hydra", "omegaconf", "tensorboard",
     "torchvision", "webdataset", "av", "cv2", "onnx", "onnxruntime", "onnxscript", "openvino", "skimage", "scipy",
     "matplotlib", "pandas", "safetensors.numpy", "torch._dynamo", "torch._inductor", "torch.onnx",
-    "fastnst.data.photos", "fastnst.features", "fastnst.losses", "fastnst.training", "fastnst.optimization", "fastnst.export",
-    "fastnst.benchmark", "fastnst.demo", "fastnst.styles", "fastnst.images.grids",
+    "fastnst.data.photos", "fastnst.features", "fastnst.losses", "fastnst.training", "fastnst.optimization",
+    "fastnst.export", "fastnst.benchmark", "fastnst.demo", "fastnst.styles", "fastnst.images.grids",
 )  # fmt: skip
 """What a plain picture has no use for; each would be seconds or tenths of them before anything happens."""
 
