@@ -92,7 +92,7 @@ def read_ahead(source: Path, output: Path, handling: Handling) -> Still | None:
     Raises:
         InputError: it cannot be read.
     """
-    if moves_to(source, output, handling.max_pixels):
+    if moves_to(source, output, handling.max_pixels, handling.max_frames):
         return None
     with suppress(Exception), Image.open(source) as picture:
         if picture.width * picture.height > AHEAD_PIXELS:
