@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import warnings
@@ -12,12 +13,17 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
+gc.disable()  # imports make many objects and hardly any garbage; looking for it would be a quarter of the start
+# ruff: noqa: E402
 
 from fastnst.checkpoints import find_model, load_model
 from fastnst.errors import InputError, input_errors_end_with_code_2, one_line
 from fastnst.images.color import COLOR_MODES
 from fastnst.images.files import MAX_PIXELS, save_image
 from fastnst.stylization.tiling import STATISTICS
+
+gc.freeze()
+gc.enable()
 
 
 class ArgumentParser(argparse.ArgumentParser):
