@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
+fresh = "torch" not in sys.modules
 gc.disable()  # imports make many objects and hardly any garbage; looking for it would be a quarter of the start
 # ruff: noqa: E402
 
@@ -22,7 +23,8 @@ from fastnst.images.color import COLOR_MODES
 from fastnst.images.files import MAX_PIXELS, save_image
 from fastnst.stylization.tiling import STATISTICS
 
-gc.freeze()
+if fresh:
+    gc.freeze()
 gc.enable()
 
 
