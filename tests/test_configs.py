@@ -62,6 +62,7 @@ def test_johnson2016_is_exactly_the_paper(composed):
     config = plain(composed("experiment=johnson2016"))
     assert config["network"]["arguments"] == {
         "width": 32, "residual_blocks": 5, "upsampling": "transposed", "grain": 0.0,
+        "trunk": None, "kernel": 9, "separable": False,
     }  # fmt: skip
     loss = config["loss"]
     assert loss["normalized"] is False and loss["tv_form"] == "squared" and loss["tv_range"] == 255

@@ -118,7 +118,7 @@ def test_arguments_rebuild_the_network():
     again.load_state_dict(network.state_dict())
     x = torch.rand(1, 3, 20, 20)
     torch.testing.assert_close(network(x), again(x))
-    assert all(isinstance(value, int | float | str) for value in network.arguments.values())
+    assert all(isinstance(value, int | float | str | None) for value in network.arguments.values())
 
 
 @pytest.mark.parametrize(

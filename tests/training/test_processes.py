@@ -33,7 +33,7 @@ def options(small, damaged) -> list[str]:
 def scalars(folder: Path) -> dict[int, float]:
     accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
     accumulator.Reload()
-    return {event.step + 1: event.value for event in accumulator.Scalars("train/total")}  # Lightning counts from 0
+    return {event.step: event.value for event in accumulator.Scalars("train/total")}
 
 
 @pytest.fixture(scope="module")
