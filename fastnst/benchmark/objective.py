@@ -199,7 +199,9 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
     models = {name: load_model(find_model(name)) for name in options.model}
     same_objective(models)
     loss = objective_of(next(iter(models.values())).card, options.style, device)
-    stylizers = {Path(name).stem: Stylizer(model, device) for name, model in models.items()}
+    stems = [Path(name).stem for name in models]
+    short = {name: stem if stems.count(stem) == 1 else name for name, stem in zip(models, stems, strict=True)}
+    stylizers = {short[name]: Stylizer(model, device) for name, model in models.items()}
     curves = Curves(options.keep)
     found: list[Comparison] = []
     most = options.iterations

@@ -6,24 +6,26 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastnst.benchmark.objective import objective_of, square_photo
 from fastnst.benchmark.peers import ExamplesNetwork, compare_with_pastiche, require_pastiche
 from fastnst.benchmark.plots import Line, plot
 from fastnst.benchmark.tables import table
-from fastnst.benchmark.timing import seconds_per_call, wait
+from fastnst.benchmark.timing import interleaved, wait
 from fastnst.checkpoints import find_model, load_model
 from fastnst.data.sources import sample_photos
 from fastnst.images.files import save_image
 from fastnst.losses import PerceptualLoss
 from fastnst.optimization import optimize_picture
 from fastnst.styles import picture_path
+from fastnst.stylization import Stylizer
 
 ITERATIONS = (100, 300, 500)
 
@@ -49,26 +51,31 @@ def seconds_per_iteration(loss: PerceptualLoss, content: Tensor, iterations: int
     return statistics.median(after - before for before, after in pairwise(times[2:-1]))
 
 
-@torch.inference_mode()
-def forward_seconds(network: nn.Module, size: int, device: torch.device, repeats: int = 5) -> float:
-    """Seconds of one pass over a picture of ``size`` x ``size`` pixels."""
-    picture = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
-    return seconds_per_call(lambda: network(picture), device, repeats)
-
-
 def speed_row(
-    network: nn.Module, loss: PerceptualLoss, size: int, device: torch.device, repeats: int
+    painter: Callable[[Tensor], Tensor],
+    peer: Callable[[Tensor], Tensor],
+    loss: PerceptualLoss,
+    size: int,
+    device: torch.device,
+    repeats: int,
 ) -> dict[str, Any]:
     """One line of the table. The seconds of N iterations are N times those of one, which do not depend on the picture.
 
     L-BFGS's own arithmetic grows until its memory of 100 steps is full; VGG takes hundreds of times as long.
+
+    Args:
+        painter: our network as it is run for users, (1, 3, H, W) to the same.
+        peer: likewise; the two take turns.
     """
-    content = torch.rand(3, size, size, generator=torch.Generator().manual_seed(1)).to(device)
-    forward = forward_seconds(network, size, device, repeats)
-    iteration = seconds_per_iteration(loss, content, repeats)
-    row: dict[str, Any] = {"size": size, "network_seconds": forward, "iteration_seconds": iteration}
+    picture = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
+    with torch.inference_mode():
+        passes = {"network": lambda: painter(picture), "examples": lambda: peer(picture)}
+        forward = {name: timing.median for name, timing in interleaved(passes, device, repeats).items()}
+    iteration = seconds_per_iteration(loss, picture[0], repeats)
+    row: dict[str, Any] = {"size": size, "iteration_seconds": iteration}
+    row |= {f"{name}_seconds": seconds for name, seconds in forward.items()}
     for count in ITERATIONS:
-        row |= {f"seconds_{count}": count * iteration, f"ratio_{count}": count * iteration / forward}
+        row |= {f"seconds_{count}": count * iteration, f"ratio_{count}": count * iteration / forward["network"]}
     return row
 
 
@@ -78,11 +85,11 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
         require_pastiche()
     model = load_model(find_model(options.model))
     loss = objective_of(model.card, options.style, device)
-    network, peer = model.network.to(device), ExamplesNetwork().eval().to(device)
+    stylizer, peer = Stylizer(model, device), ExamplesNetwork().eval().to(device)
+    painter = stylizer.engines[0] or stylizer.network
     rows, cells = [], []
     for size in options.sizes:
-        row = speed_row(network, loss, size, device, options.repeats)
-        row["examples_seconds"] = forward_seconds(peer, size, device, options.repeats)
+        row = speed_row(painter, peer, loss, size, device, options.repeats)
         rows.append(row)
         ratios = [f"{row[f'seconds_{count}']:.1f} ({row[f'ratio_{count}']:.0f}x)" for count in ITERATIONS]
         cells.append([str(size), f"{row['network_seconds']:.4f}", f"{row['examples_seconds']:.4f}", *ratios])
