@@ -150,7 +150,10 @@ def test_ctrl_c_leaves_a_playable_file(here, project):
     """A real signal to a real process; the file without a name yet says when frames are being written."""
     command = [sys.executable, project / "scripts" / "stylize.py", "--device", "cpu", "--model", "a.ckpt"]
     command += ["--stroke-scale", "0.1", "--input", noise_film(here / "long.mkv", 600), "--output", "out.mp4"]
-    process = subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )  # fmt: skip
     waited = threading.Event()
     while process.poll() is None and not any(here.glob(".*.mp4")):
         waited.wait(0.05)
