@@ -76,6 +76,8 @@ def pairs(source: Path, output: Path | None, model: str, kind: str | None = None
         return _pairs_in_folder(source, output, model, extension)
     if not source.is_file():
         raise InputError(f"--input {source}: there is no such file or folder.")
+    if source.stat().st_size == 0:  # what it was to hold, and so where it could go, nobody can tell
+        raise InputError(f"{source} is empty (0 bytes); get the file again")
     if output is None or output.is_dir() or not output.suffix:
         output = (output or Path("stylized")) / f"{source.stem}_{model}{extension or default_extension(source)}"
     elif extension is not None and output.suffix.lower() != extension:

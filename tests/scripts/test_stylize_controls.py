@@ -181,6 +181,14 @@ def test_formats_of_standard_output_and_of_folders(here, project, stylize):
     assert "--output - holds one picture" in answer.error()
 
 
+@pytest.mark.parametrize("ending", ["gif", "mp4", "png"])
+def test_an_empty_file_is_called_empty(stylize, here, ending):
+    (here / f"nothing.{ending}").touch()
+    for more in ((), ("--output", f"out.{ending}")):
+        said = stylize("--model", "a.ckpt", "--input", f"nothing.{ending}", *more).error()
+        assert "is empty (0 bytes)" in said
+
+
 def test_a_folder_of_everything(stylize, here):
     folder = here / "a folder ünd more"
     (folder / "sub").mkdir(parents=True)
