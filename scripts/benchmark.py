@@ -75,6 +75,15 @@ def train(add) -> None:
     add("--curves", type=int, metavar="STEPS", help="instead: losses over so many steps of each way and of two seeds")
 
 
+def learning(add) -> None:
+    """how soon training reaches a quality, against the algorithm of pytorch/examples"""
+    add("--photos", type=Path, help="folder of photographs for both (default: the samples)")
+    add("--style", default="mosaic", help="one of the shipped styles (default: mosaic)")
+    add("--experiment", default="quick", help="our recipe, a file in configs/experiment/ (default: quick)")
+    add("--peer-minutes", type=float, default=20.0, help="how long the peer trains (default: 20)")
+    add("--override", action="append", default=[], metavar="KEY=VALUE", help="a setting of our training; repeatable")
+
+
 def stylize(add) -> None:
     """seconds and memory of one picture, against pytorch/examples in PyTorch and in ONNX Runtime"""
     add("--model", default="mosaic", help="a model file, or the name of one in checkpoints/")
@@ -84,7 +93,7 @@ def stylize(add) -> None:
     add("--against", metavar="MODULE_OR_PATH", help="also time this network: build_network() or :CLASS")
 
 
-COMMANDS = {command.__name__: command for command in (objective, speed, frontier, data, train, stylize)}
+COMMANDS = {command.__name__: command for command in (objective, speed, frontier, data, train, learning, stylize)}
 """Each is run by ``run(options, device)`` of the file of its name in fastnst/benchmark/."""
 
 

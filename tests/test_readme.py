@@ -122,8 +122,8 @@ def run(script: str, arguments: list[str], cwd: Path) -> Answer:
             "data": ["--size", "32", "--count", "4", "--repeats", "1", "--workers", "0", "--files", "1", "20"],
             "objective": ["--sizes", "32", "--iterations", "3", "--count", "1"],
             "speed": ["--sizes", "32", "--iterations", "3"],
+            "learning": ["--peer-minutes", "0.01", *(f"--override={key}={FEWER_STEPS[key]}" for key in small)],
         }.get(next(iter(arguments), None), []),
-        "learning_curve": ["--peer-minutes", "0.01", *(f"--override={key}={FEWER_STEPS[key]}" for key in small)],
     }  # fmt: skip
     with mock.patch("fastnst.data.coco.time.sleep"):  # a download waits minutes between its tries
         return run_script(script, *arguments, *more.get(script, []), cwd=cwd)

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from fastnst.benchmark.peers import ExamplesNetwork
+from fastnst.benchmark.plots import Line, plot
+from fastnst.benchmark.tables import table
 from fastnst.checkpoints import load_model
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import InputError
+from fastnst.features import VGG, load_vgg_weights
 from fastnst.losses import PerceptualLoss
+from fastnst.styles import picture_path
+from fastnst.training.run import read_style
+
+PROGRAM = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
+STYLE_SIZE = 512
+STYLE_LAYERS = {"relu1_2": 64**-2, "relu2_2": 128**-2, "relu3_3": 256**-2, "relu4_3": 512**-2}
+"""Layers and weights of configs/loss/johnson2016.yaml."""
+HELD_OUT = 8
+"""Photographs that the objective is measured on."""
 
 
 class Point(NamedTuple):
@@ -29,43 +43,7 @@ class Point(NamedTuple):
     objective: float
 
 
-class PyTorchExamplesNetwork(nn.Module):
-    """The network of pytorch/examples fast_neural_style, from its description: RGB in [0, 255] in and out, no tanh.
-
-    Reflection padding before every convolution, instance normalisation, nearest-neighbour upsampling, a plain
-    convolution at the end: 1,679,235 parameters.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-
-        def conv(inside: int, outside: int, size: int, stride: int = 1) -> nn.Conv2d:
-            return nn.Conv2d(inside, outside, size, stride, size // 2, padding_mode="reflect")
-
-        def normalized(outside: int) -> nn.InstanceNorm2d:
-            return nn.InstanceNorm2d(outside, affine=True)
-
-        self.start = nn.ModuleList([conv(3, 32, 9), conv(32, 64, 3, 2), conv(64, 128, 3, 2)])
-        self.residual = nn.ModuleList([conv(128, 128, 3) for _ in range(10)])
-        self.end = nn.ModuleList([conv(128, 64, 3), conv(64, 32, 3)])
-        self.start_norms = nn.ModuleList([normalized(width) for width in (32, 64, 128)])
-        self.residual_norms = nn.ModuleList([normalized(128) for _ in range(10)])
-        self.end_norms = nn.ModuleList([normalized(width) for width in (64, 32)])
-        self.to_rgb = conv(32, 3, 9)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 255] to the same, H and W multiples of 4."""
-        for layer, norm in zip(self.start, self.start_norms, strict=True):
-            x = F.relu(norm(layer(x)))
-        for index in range(0, 10, 2):
-            inner = F.relu(self.residual_norms[index](self.residual[index](x)))
-            x = x + self.residual_norms[index + 1](self.residual[index + 1](inner))
-        for layer, norm in zip(self.end, self.end_norms, strict=True):
-            x = F.relu(norm(layer(F.interpolate(x, scale_factor=2, mode="nearest"))))
-        return self.to_rgb(x)
-
-
-def held_out_objective(stylized: Sequence[Tensor], contents: Sequence[Tensor], loss: PerceptualLoss) -> float:
+def _held_out_objective(stylized: Sequence[Tensor], contents: Sequence[Tensor], loss: PerceptualLoss) -> float:
     """Mean objective of stylized pictures (3, H, W), clamped to [0, 1] as they would be saved."""
     with torch.no_grad():
         values = [
@@ -115,7 +93,7 @@ def our_curve(command: Sequence[str], loss: PerceptualLoss, contents: Sequence[T
             network, card, _ = load_model(snapshot)
             with torch.no_grad():
                 stylized = [network(content[None])[0] for content in contents]
-            objective = held_out_objective(stylized, contents, loss)
+            objective = _held_out_objective(stylized, contents, loss)
             points.setdefault(card["steps"], Point(card["seconds"], card["steps"], objective))
         return list(points.values())
 
@@ -133,7 +111,7 @@ def peer_curve(
         every: seconds between points.
     """
     torch.manual_seed(0)
-    network = PyTorchExamplesNetwork()
+    network = ExamplesNetwork()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     kept = [(0.0, 0, deepcopy(network.state_dict()))]
     batches: Iterator = iter(data.train_dataloader())
@@ -153,7 +131,7 @@ def peer_curve(
         network.load_state_dict(state)
         with torch.no_grad():
             stylized = [network(content[None] * 255)[0] / 255 for content in contents]
-        points.append(Point(elapsed, step, held_out_objective(stylized, contents, loss)))
+        points.append(Point(elapsed, step, _held_out_objective(stylized, contents, loss)))
     return points
 
 
@@ -168,3 +146,53 @@ def first_reaching(points: Sequence[Point], objective: float) -> float | None:
             return previous.seconds + part * (point.seconds - previous.seconds)
         previous = point
     return None
+
+
+def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, Any], Tensor]:
+    """``benchmark.py learning``: both trainings one after the other, their curves, and a plot.
+
+    Raises:
+        InputError: no time for the peer, or a GPU was asked for: the peer's step is written for the CPU.
+    """
+    if not options.peer_minutes > 0:
+        raise InputError(f"--peer-minutes {options.peer_minutes}: expected more than 0.")
+    if device.type != "cpu":
+        raise InputError(f"--device {device}: learning compares on the CPU; add --device cpu.")
+    source = "samples" if options.photos is None else "folder"
+    data = PhotoDataModule(source, options.photos and str(options.photos), image_size=256, batch_size=4, steps=10**6)
+    data.setup()
+    batches: Any = data.val_dataloader()
+    contents = [image for batch in batches for image in batch["images"]][:HELD_OUT]
+    loss = PerceptualLoss(
+        VGG(list(STYLE_LAYERS), load_vgg_weights()),
+        read_style(picture_path(options.style), STYLE_SIZE)[None],
+        {"relu2_2": 1.0}, STYLE_LAYERS,
+        content_weight=1.0, style_weight=5.0, tv_weight=1e-6, normalized=False, tv_range=255.0,
+    )  # fmt: skip
+    command = [
+        sys.executable, str(PROGRAM), f"style={options.style}", f"style.size={STYLE_SIZE}", "trainer=cpu",
+        f"experiment={options.experiment}", f"data={source}", "save_every=50", *options.override,
+        *([f"data.root={options.photos}"] if options.photos else []),
+    ]  # fmt: skip
+    ours = our_curve(command, loss, contents)
+    peer = peer_curve(data, loss, contents, 60 * options.peer_minutes, every=6 * options.peer_minutes)
+    curves = {"fastnst": ours, "pytorch/examples": peer}
+    for name, points in curves.items():
+        rows = [[f"{one.seconds:.1f}", str(one.steps), f"{one.objective:.3g}"] for one in points]
+        print(table([[f"{name}, seconds", "steps", "objective"], *rows]))
+    reached = min(peer, key=lambda point: point.objective)
+    when = first_reaching(ours, reached.objective)
+    best = f"the peer's best, {reached.objective:.3g} after {reached.seconds:.0f} s"
+    sooner = f"{best}, is ours after {when:.0f} s: {reached.seconds / when:.1f} times sooner." if when else None
+    print(sooner or f"Not reached: {best}.")
+    lines = [
+        Line(name, [one.seconds / 60 for one in points], [one.objective for one in points])
+        for name, points in curves.items()
+    ]
+    answer = {
+        "held_out": len(contents),
+        "command": command[2:],
+        "times_sooner": reached.seconds / when if when else None,
+        **{name: [one._asdict() for one in points] for name, points in curves.items()},
+    }
+    return answer, plot(f"The paper's objective on {len(contents)} held-out photographs", "minutes", lines)
