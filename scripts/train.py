@@ -66,6 +66,7 @@ def build_module(settings: dict[str, Any], style: Any) -> StyleTransferModule:
     from fastnst.losses import PerceptualLoss
     from fastnst.networks import build_network
     from fastnst.training.module import StyleTransferModule
+    from fastnst.training.run import read_teacher
 
     loss = settings["loss"]
     weights = load_vgg_weights(settings["weights"], settings["loss_network"])
@@ -76,6 +77,8 @@ def build_module(settings: dict[str, Any], style: Any) -> StyleTransferModule:
         PerceptualLoss(vgg, style[None], **loss),
         steps=settings["trainer"]["max_steps"],
         seed=settings["seed"],
+        teacher=read_teacher(settings),
+        teacher_steps=settings["teacher_steps"],
         **{key: settings[key] for key in ("optimizer", "learning_rate", "schedule", "range_weight")},
     )
 

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from fastnst.checkpoints import load_model
 from fastnst.losses import PerceptualLoss
 from fastnst.styles import NAMES
+from tests.conftest import events
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -120,6 +121,18 @@ def test_train_from_another_models_weights(train, tmp_path):
     answer = train("initial=first/model.ckpt", "network.arguments.kernel=5", "output_dir=third")
     assert answer.code == 2 and "give a model of the same network" in answer.err
     assert "nothing.ckpt" in train("initial=nothing.ckpt").err
+
+
+def test_train_with_a_teacher(train, tmp_path):
+    answer = train("teacher=mosaic", "teacher_steps=1", "output_dir=run")
+    assert answer.code == 0, answer.err
+    shown = events(tmp_path / "run")
+    first, second = shown.Scalars("train/imitation")
+    assert first.value > 0 and second.value == 0
+    assert [event.step for event in shown.Scalars("train/content")] == [2]
+    assert "imitation=" in answer.out
+    for refused in (["teacher=nothing.ckpt"], ["teacher=mosaic", "teacher_steps=0"]):
+        assert refused[-1].split("=")[0] in train(*refused).error()
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])

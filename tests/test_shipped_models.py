@@ -16,11 +16,13 @@ from fastnst.styles import NAMES, picture_path
 from tests.conftest import PROJECT
 
 MODELS = sorted(path.stem for path in SHIPPED.glob("*.ckpt"))
+SMALL = "_slim"
+"""How names of models of network=slim end."""
 
 
 def test_which_are_shipped():
     assert "mosaic" in MODELS and len(MODELS) >= 3
-    assert set(MODELS) <= set(NAMES)
+    assert {name.removesuffix(SMALL) for name in MODELS} <= set(NAMES) and "mosaic_slim" in MODELS
     described = (PROJECT / "checkpoints" / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `(\w+)` \|", described, re.M)) == set(MODELS)
 
@@ -28,9 +30,10 @@ def test_which_are_shipped():
 @pytest.mark.parametrize("name", MODELS)
 def test_card(name):
     model = load_model(SHIPPED / f"{name}.ckpt")
-    card = model.card
-    assert card["style"]["name"] == name and model.thumbnail is not None
-    assert card["command"].startswith(f"python scripts/train.py style={name} ")
+    card, style = model.card, name.removesuffix(SMALL)
+    assert card["style"]["name"] == style and model.thumbnail is not None
+    assert card["command"].startswith(f"python scripts/train.py style={style} ")
+    assert (" network=slim " in card["command"]) == name.endswith(SMALL)
     assert re.fullmatch(r"[0-9a-f]{12}", card["commit"])  # no uncommitted changes
     assert card["steps"] == card["settings"]["trainer"]["max_steps"]
     assert card["steps"] >= 500
@@ -45,7 +48,7 @@ def test_the_picture_wears_the_style(name):
     """By another measure than the one trained on, cosine of Gram matrices, nearer to its painting than the photo is."""
     vgg = VGG(["relu1_1", "relu2_1", "relu3_1"], load_vgg_weights())
     photo = resize_short_side(read_image(next(path for path in sample_photos() if path.stem == "chelsea")), 192)
-    style = resize_short_side(read_image(picture_path(name)), 512)
+    style = resize_short_side(read_image(picture_path(name.removesuffix(SMALL))), 512)
     with torch.no_grad():
         stylized = load_model(SHIPPED / f"{name}.ckpt").network(photo[None]).clamp(0, 1)
         pictures = [vgg(picture) for picture in (style[None], photo[None], stylized)]

@@ -79,7 +79,8 @@ class TrainingBar(pl.Callback):
         first = self.bar.n - self.bar.initial < 3
         objective = pl_module.last_objective if isinstance(pl_module, StyleTransferModule) else None
         if objective is not None and (first or step % self.every_n_steps == 0 or step == trainer.max_steps):
-            terms = {name: f"{objective.weighted[name].item():.4g}" for name in ("content", "style")}
+            shown = ("content", "style", "imitation")
+            terms = {name: f"{objective.weighted[name].item():.4g}" for name in shown if name in objective.weighted}
             self.bar.set_postfix(terms, refresh=False)
         self.bar.update(step - self.bar.n)
         if first or step == trainer.max_steps:

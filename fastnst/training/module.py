@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,11 @@ from fastnst.training.muon import Muon
 
 SCHEDULES = ("constant", "one_cycle")
 OPTIMIZERS = ("adam", "muon")
+FROZEN = ("loss.", "teacher.")
+"""How names of values begin that no training changes."""
+IMITATION_WEIGHT = 100.0
+"""Of the mean squared difference to the teacher's picture in [0, 1]: makes the term as large as the objective (some 3 at
+the beginning, 1 when the pictures differ by 25 of 255 levels), which the optimiser's memory of gradients asks for."""
 
 
 class StyleTransferModule(pl.LightningModule):
@@ -35,6 +41,9 @@ class StyleTransferModule(pl.LightningModule):
         range_limit: in units of the tanh's argument.
         seed: of the grain's place in each step, which depends on it and on the step only, so that a resumed run sees
             the same.
+        teacher: a trained network whose pictures this one imitates first (distillation, Hinton, Vinyals & Dean 2015,
+            arXiv 1503.02531); such a step needs no loss network and takes about a third of the time.
+        teacher_steps: how many steps do that.
 
     Attributes:
         learning_rate_scale: multiplies the schedule from the next step on; lowered by whoever finds it too fast.
@@ -55,6 +64,8 @@ class StyleTransferModule(pl.LightningModule):
         range_limit: float = 1.2,
         seed: int = 0,
         optimizer: str = "adam",
+        teacher: TransformerNetwork | None = None,
+        teacher_steps: int = 0,
     ) -> None:
         super().__init__()
         numbers = {"learning_rate": learning_rate, "range_weight": range_weight}
@@ -76,13 +87,18 @@ class StyleTransferModule(pl.LightningModule):
         self.range_weight = range_weight
         self.range_limit = range_limit
         self.seed = seed
+        self.teacher = None if teacher is None else teacher.eval().requires_grad_(False)
+        self.teacher_steps = teacher_steps
         self.learning_rate_scale = 1.0
         self.last_objective: Objective | None = None
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         """Stylize, compare, log: the loss to descend on for a batch ``{"images": (N, 3, H, W) in [0, 1]}``."""
         stylized, excess = self.stylize(batch["images"])
-        objective = self.loss(stylized, batch["images"])
+        if self.teacher is not None and self.global_step < self.teacher_steps:
+            objective = self.imitation(stylized, batch["images"])
+        else:
+            objective = self.loss(stylized, batch["images"])
         self._record("train", objective, excess)
         return objective.total + self.range_weight * excess
 
@@ -93,10 +109,27 @@ class StyleTransferModule(pl.LightningModule):
 
     def stylize(self, content: Tensor) -> tuple[Tensor, Tensor]:
         """The network's picture of ``content`` (N, 3, H, W), and the mean squared excess of what enters the tanh."""
-        self.network.grain.origin = tuple(np.random.default_rng((self.seed, self.global_step)).integers(4096, size=2))
-        z = self.network.preactivation(content).float()
-        self.network.grain.origin = (0, 0)
+        with self._grain_of_this_step(self.network):
+            z = self.network.preactivation(content).float()
         return self.network.to_unit_range(z), torch.relu(z.abs() - self.range_limit).square().mean()
+
+    def imitation(self, stylized: Tensor, content: Tensor) -> Objective:
+        """How far the network's pictures (N, 3, H, W) are from those that the teacher makes of ``content``."""
+        assert self.teacher is not None
+        with torch.no_grad(), self._grain_of_this_step(self.teacher):
+            target = self.teacher(content).float()
+        difference = (stylized - target).square().mean()
+        weighted = IMITATION_WEIGHT * difference
+        return Objective(weighted, {"imitation": difference}, {"imitation": weighted}, {})
+
+    @contextmanager
+    def _grain_of_this_step(self, network: TransformerNetwork) -> Iterator[None]:
+        """One and the same place for the network and its teacher, who must see the same picture."""
+        network.grain.origin = tuple(np.random.default_rng((self.seed, self.global_step)).integers(4096, size=2))
+        try:
+            yield
+        finally:
+            network.grain.origin = (0, 0)
 
     def configure_optimizers(self) -> Any:
         """The optimiser with the schedule, stepped every batch."""
@@ -122,13 +155,13 @@ class StyleTransferModule(pl.LightningModule):
         schedule.base_lrs = [self.learning_rate for _ in schedule.base_lrs]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave the frozen loss network and the style's Gram matrices out: both are rebuilt from the settings."""
+        """Leave out what is frozen, the loss network, the Gram matrices, a teacher: the settings say what they are."""
         state = checkpoint["state_dict"]
-        checkpoint["state_dict"] = {name: value for name, value in state.items() if not name.startswith("loss.")}
+        checkpoint["state_dict"] = {name: value for name, value in state.items() if not name.startswith(FROZEN)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the loss network of this run where the checkpoint left it out."""
-        own = {name: value for name, value in self.state_dict().items() if name.startswith("loss.")}
+        """Put what is frozen in this run where the checkpoint left it out."""
+        own = {name: value for name, value in self.state_dict().items() if name.startswith(FROZEN)}
         checkpoint["state_dict"] = {**checkpoint["state_dict"], **own}
 
     def _record(self, stage: str, objective: Objective, excess: Tensor | None = None) -> None:
@@ -136,6 +169,8 @@ class StyleTransferModule(pl.LightningModule):
         values |= {f"{stage}/layers/{name}": value for name, value in objective.layers.items()}
         values |= {f"{stage}/weighted/{name}": value for name, value in objective.weighted.items()}
         values[f"{stage}/total"] = objective.total
+        if stage == "train" and self.teacher is not None:
+            values.setdefault("train/imitation", objective.total.new_zeros(()))  # not in the objective any more
         if excess is not None:
             values[f"{stage}/weighted/range"] = self.range_weight * excess
             self.last_objective = objective

@@ -117,6 +117,21 @@ def begin_from(module: StyleTransferModule, model: str) -> None:
     network.load_state_dict(given.state_dict())
 
 
+def read_teacher(settings: dict[str, Any]) -> TransformerNetwork | None:
+    """The network of ``teacher=MODEL``, or None.
+
+    Raises:
+        InputError: it cannot be read, or is not one of ours; or ``teacher_steps`` is no number of steps.
+    """
+    if settings["teacher"] is None:
+        return None
+    require_whole("teacher_steps", settings["teacher_steps"], 1)
+    teacher = load_model(find_model(settings["teacher"])).network
+    if not isinstance(teacher, TransformerNetwork):
+        raise InputError(f"teacher={settings['teacher']}: expected a model.ckpt of scripts/train.py.")
+    return teacher
+
+
 def distributed(strategy: str) -> str | Strategy:
     """``ddp`` without the copy of all buffers at every step: the style's Gram matrices never change."""
     if strategy != "ddp":

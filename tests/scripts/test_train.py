@@ -128,7 +128,11 @@ def test_the_seed_settles_everything_and_0_is_one(train, tmp_path):
     assert losses(tmp_path / "a") == losses(tmp_path / "b") != losses(tmp_path / "c")
 
 
-@pytest.mark.parametrize("options", [[], ["schedule=one_cycle", "data.workers=1"]], ids=["constant", "one_cycle"])
+@pytest.mark.parametrize(
+    "options",
+    [[], ["schedule=one_cycle", "data.workers=1"], ["teacher=mosaic", "teacher_steps=4", "optimizer=muon"]],
+    ids=["constant", "one_cycle", "teacher"],
+)
 def test_an_interrupted_run_goes_on_exactly(train, tmp_path, monkeypatch, options):
     from fastnst.training.guards import SkippedPhotos
 

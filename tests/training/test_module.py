@@ -4,6 +4,7 @@ import copy
 import functools
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -111,8 +112,26 @@ def test_schedule_over_a_run(build, schedule):
         assert rates[3] == max(rates) and math.isclose(max(rates), 0.01)
 
 
-def test_only_the_network_is_trained_and_saved(build):
-    module = build()
+def test_a_teacher_is_imitated_first(build):
+    content = batch()["images"]
+    teacher = build_network("transformer", {"width": 8, "residual_blocks": 1, "grain": 0.03})
+    module = build(teacher=teacher, teacher_steps=1, seed=5)
+    found = module.training_step(batch(), 0)  # its step is 0
+    module.teacher_steps = 0
+    after = module.training_step(batch(), 0)
+    origin = tuple(np.random.default_rng((5, 0)).integers(4096, size=2))
+    teacher.grain.origin = module.network.grain.origin = origin
+    z = module.network.preactivation(content)
+    difference = (0.5 + 150 / 255 * torch.tanh(z) - teacher(content)).square().mean()
+    excess = 2 * (z.abs() - 1.2).clamp(min=0).square().mean()
+    torch.testing.assert_close(found, 100 * difference + excess)
+    torch.testing.assert_close(after, module.loss(module.network.to_unit_range(z), content).total + excess)
+    assert difference > 0.001 and module.logged["train/imitation"] == 0
+
+
+@pytest.mark.parametrize("teacher", [None, {"width": 8}])
+def test_only_the_network_is_trained_and_saved(build, teacher):
+    module = build(teacher=teacher and build_network("transformer", teacher), teacher_steps=1)
     trained = {
         id(value) for group in module.configure_optimizers()["optimizer"].param_groups for value in group["params"]
     }
