@@ -132,7 +132,7 @@ def test_train_with_a_teacher(train, tmp_path):
     assert [event.step for event in shown.Scalars("train/content")] == [2]
     assert "imitation=" in answer.out
     for refused in (["teacher=nothing.ckpt"], ["teacher=mosaic", "teacher_steps=0"]):
-        assert refused[-1].split("=")[0] in train(*refused).error()
+        assert refused[-1] in train(*refused).error()
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])

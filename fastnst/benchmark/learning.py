@@ -24,8 +24,8 @@ from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import InputError
 from fastnst.features import VGG, load_vgg_weights
 from fastnst.losses import PerceptualLoss
+from fastnst.optimization.objective import read_picture
 from fastnst.styles import picture_path
-from fastnst.training.run import read_style
 
 PROGRAM = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
 STYLE_SIZE = 512
@@ -165,7 +165,7 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
     contents = [image for batch in batches for image in batch["images"]][:HELD_OUT]
     loss = PerceptualLoss(
         VGG(list(STYLE_LAYERS), load_vgg_weights()),
-        read_style(picture_path(options.style), STYLE_SIZE)[None],
+        read_picture(picture_path(options.style), STYLE_SIZE, "style.size")[None],
         {"relu2_2": 1.0}, STYLE_LAYERS,
         content_weight=1.0, style_weight=5.0, tv_weight=1e-6, normalized=False, tv_range=255.0,
     )  # fmt: skip

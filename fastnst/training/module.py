@@ -22,8 +22,8 @@ OPTIMIZERS = ("adam", "muon")
 FROZEN = ("loss.", "teacher.")
 """How names of values begin that no training changes."""
 IMITATION_WEIGHT = 100.0
-"""Of the mean squared difference to the teacher's picture in [0, 1]: makes the term as large as the objective (some 3 at
-the beginning, 1 when the pictures differ by 25 of 255 levels), which the optimiser's memory of gradients asks for."""
+"""Of the mean squared difference to the teacher's picture in [0, 1]: makes the term as large as the objective (some 3
+at the beginning, 1 when the pictures differ by 25 of 255 levels), which the optimiser's memory asks for."""
 
 
 class StyleTransferModule(pl.LightningModule):

@@ -126,7 +126,10 @@ def read_teacher(settings: dict[str, Any]) -> TransformerNetwork | None:
     if settings["teacher"] is None:
         return None
     require_whole("teacher_steps", settings["teacher_steps"], 1)
-    teacher = load_model(find_model(settings["teacher"])).network
+    try:
+        teacher = load_model(find_model(settings["teacher"])).network
+    except InputError as error:
+        raise InputError(f"teacher={settings['teacher']}: {error}") from None
     if not isinstance(teacher, TransformerNetwork):
         raise InputError(f"teacher={settings['teacher']}: expected a model.ckpt of scripts/train.py.")
     return teacher
