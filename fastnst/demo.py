@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import torch
+from filelock import FileLock, Timeout
 
 from fastnst.checkpoints import SHIPPED, Model, find_model, load_model
 from fastnst.errors import InputError
@@ -33,9 +37,23 @@ MAX_SECONDS = 120
 WAITING = 20
 """So many pictures wait at most; further ones are turned away."""
 UPLOADS_AT_ONCE = 8
+UPLOAD_SECONDS = 120
+"""What is sent more slowly is cut off: it would keep others out."""
+REQUESTS_AT_ONCE = 200
+"""An open page holds two."""
 ROOM = 1_000_000_000
-"""Bytes of uploads and results on the disk; while there are more, uploads are turned away."""
+"""Bytes of uploads and results on the disk; while there are more, uploads and pictures are turned away."""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+READ = re.compile(
+    r"/|/(config|theme\.css|manifest\.json|favicon\.ico|robots\.txt|pwa_icon(/\w+)?)|/(assets|static|svelte)/.*"
+    r"|/gradio_api/(info|startup-events|upload_progress|queue/data|heartbeat/\w+|file=.*)"
+)
+SENT = re.compile(r"/gradio_api/(upload|queue/join|cancel|reset)/?")
+"""What the page asks for and what it sends; nothing else of what gradio can do is let in."""
+FILE = "/gradio_api/file="
 PREFIX = "fastnst-demo-"
+LOCK = "in_use.lock"
+STARTING_SECONDS = 60
 USERS_AT_ONCE = 2
 """So many pictures are painted at the same time, of different styles; others wait in a queue."""
 HINT = "Choose a style, give a picture, press **Paint**. Everything is computed on the machine that runs this page."
@@ -80,9 +98,18 @@ class Atelier:
             for module in model.network.modules():
                 module.register_forward_pre_hook(lambda module, inputs, name=name: self._check_time(name))
         forget_dead_demos()
-        self.results = tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-")
+        self.results = tempfile.TemporaryDirectory(
+            prefix=PREFIX, dir=os.path.realpath(tempfile.gettempdir()), ignore_cleanup_errors=True
+        )
+        self.lock = FileLock(Path(self.results.name) / LOCK)
+        self.lock.acquire()
         self.uploads = Path(self.results.name) / "uploads"
         self.uploads.mkdir()
+
+    def close(self) -> None:
+        """Delete all uploads and results; the end of the process does so, too."""
+        self.lock.release()
+        self.results.cleanup()
 
     def _check_time(self, style: str) -> None:
         if time.monotonic() > self.ends.get(style, float("inf")):
@@ -104,6 +131,9 @@ class Atelier:
         if picture is None:
             raise InputError("Give a picture first: upload one, or use the camera.")
         started = time.perf_counter()
+        self.forget_old_results()
+        if size_of(self.results.name) > ROOM:
+            raise InputError("There is no room for more pictures on this machine: try again later.")
         content, alpha = read_image_with_alpha(picture, max_pixels=MAX_PIXELS)
         if not self.locks[style].acquire(timeout=self.max_seconds):
             raise InputError("Too many pictures of this style are being painted: try again later.")
@@ -114,7 +144,6 @@ class Atelier:
             self.locks[style].release()
         content = controls.reduce(content)
         alpha = None if alpha is None else controls.reduce(alpha)
-        self.forget_old_results()
         folder = Path(tempfile.mkdtemp(dir=self.results.name))
         before, after = folder / "before.png", folder / f"{Path(picture).stem}_{style}.png".replace(" ", "_")
         save_image(content, before, alpha=alpha)
@@ -123,65 +152,139 @@ class Atelier:
         return Painted(before, after, f"{style}: {width} x {height} in {time.perf_counter() - started:.1f} s.")
 
     def forget_old_results(self) -> None:
-        """Delete results older than :data:`KEPT_SECONDS`; the page keeps copies of those that it still shows."""
-        for folder in Path(self.results.name).iterdir():
-            if folder != self.uploads and time.time() - folder.stat().st_mtime > KEPT_SECONDS:
-                for file in folder.iterdir():
-                    file.unlink(missing_ok=True)
-                folder.rmdir()
+        """Delete results older than :data:`KEPT_SECONDS` (the page keeps copies of those that it still shows), and
+        uploads that were broken off."""
+        now = time.time()
+        for path in Path(self.results.name).iterdir():
+            if path.is_dir() and path != self.uploads and now - path.stat().st_mtime > KEPT_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+        for path in self.uploads.iterdir():  # whole ones lie in folders; gradio deletes those
+            with suppress(OSError):
+                if path.is_file() and now - path.stat().st_mtime > UPLOAD_SECONDS:
+                    path.unlink()
 
 
 def forget_dead_demos() -> None:
-    """Delete what demos of ours left behind that were killed; a stopped one does that itself."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
-        process = folder.name.removeprefix(PREFIX).split("-")[0]
-        if process.isdigit() and not folder.is_symlink() and folder.stat().st_uid == os.getuid():
-            try:
-                os.kill(int(process), 0)
-            except ProcessLookupError:
-                shutil.rmtree(folder, ignore_errors=True)
-            except (PermissionError, OverflowError):
+    """Delete what demos left behind that were killed; a stopped one does that itself.
+
+    Ours is a folder of our user's with a lock file that nobody holds: a lock ends with its process.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        lock = folder / LOCK
+        with suppress(OSError, Timeout):
+            foreign = hasattr(os, "getuid") and folder.lstat().st_uid != os.getuid()
+            if foreign or folder.is_symlink() or not lock.is_file():
                 continue
+            if time.time() - lock.stat().st_mtime > STARTING_SECONDS:
+                FileLock(lock).acquire(timeout=0).lock.release()
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 class Gate:
-    """ASGI middleware that turns away what is too large or too much, before any of it reaches the disk.
+    """ASGI middleware: lets in what the page itself asks for, and turns away what is too large, too slow or too much,
+    before any of it reaches the disk.
 
     Args:
         app: what is behind it.
-        folder: where uploads and results lie.
+        folder: where uploads and results lie; no other file is given out.
         largest: bytes of one request.
+        names: under which this machine may be asked; none: any. On the loopback address it keeps out pages from
+            elsewhere whose name was made to point here (DNS rebinding).
+        tidy: called before room is measured.
         room: bytes that may lie in ``folder``.
+        seconds: until a request is sent whole.
     """
 
-    def __init__(self, app: Any, folder: str, largest: int, room: int = ROOM) -> None:
-        self.app, self.folder, self.largest, self.room = app, folder, largest, room
-        self.uploading = 0
+    def __init__(
+        self,
+        app: Any,
+        folder: str,
+        largest: int,
+        names: Sequence[str] = (),
+        tidy: Callable[[], None] = lambda: None,
+        room: int = ROOM,
+        seconds: float = UPLOAD_SECONDS,
+    ) -> None:
+        self.app, self.folder, self.largest, self.room, self.seconds = app, folder, largest, room, seconds
+        self.names, self.tidy = names, tidy
+        self.requests = self.uploading = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
+        if scope["type"] != "http":
+            return await send({"type": "websocket.close"})
         length = dict(scope["headers"]).get(b"content-length", b"0")
         uploads = scope["method"] == "POST" and scope["path"].rstrip("/").endswith("/upload")
-        if not length.isdigit() or int(length) > self.largest:
-            return await _turn_away(send, 413, f"more than {self.largest:,} bytes")
-        if uploads and self.uploading >= UPLOADS_AT_ONCE:
-            return await _turn_away(send, 503, "too many uploads at once, try again")
-        if uploads and size_of(self.folder) + int(length) > self.room:
-            return await _turn_away(send, 507, "no room for uploads, try again later")
-        received = 0
+        if refused := self._refuse(scope, length, uploads):
+            return await _turn_away(send, *refused)
+        received, end, whole, started, cut = 0, time.monotonic() + self.seconds, False, False, None
 
         async def counted() -> Any:
-            nonlocal received
-            message = await receive()
+            nonlocal received, whole, cut
+            if whole:
+                return await receive()  # waits until the visitor leaves
+            try:
+                message = await asyncio.wait_for(receive(), max(0, end - time.monotonic()))
+            except asyncio.TimeoutError:
+                cut = 408, f"not sent within {self.seconds:g} seconds"
+                return {"type": "http.disconnect"}
             received += len(message.get("body", b""))
-            return message if received <= self.largest else {"type": "http.disconnect"}
+            whole = not message.get("more_body", False)
+            if received > self.largest:
+                cut = 413, f"more than {self.largest:,} bytes"
+                return {"type": "http.disconnect"}
+            return message
 
+        async def answered(message: Any) -> None:
+            nonlocal started
+            if cut is None:
+                started = True
+                await send(message)
+
+        self.requests += 1
         self.uploading += uploads
         try:
-            await self.app(scope, counted, send)
+            await self.app(scope, counted, answered)
+        except Exception:
+            if cut is None:
+                raise
         finally:
+            self.requests -= 1
             self.uploading -= uploads
+        if cut and not started:
+            await _turn_away(send, *cut)
+
+    def _refuse(self, scope: Any, length: bytes, uploads: bool) -> tuple[int, str] | None:
+        """Status and words for what is not let in."""
+        headers, method, path = dict(scope["headers"]), scope["method"], scope["path"]
+        host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
+        if self.names and _name(f"//{host}") not in self.names:
+            return 403, "this page is not served under that name"
+        if origin and origin.partition("//")[2] != host:
+            return 403, "pages of other sites may not use this one"
+        if not ((SENT if method == "POST" else READ).fullmatch(path) and method in ("GET", "HEAD", "POST")):
+            return 404, "not found"
+        if path.startswith(FILE) and not Path(os.path.realpath(path[len(FILE) :])).is_relative_to(self.folder):
+            return 403, "not a file of this page"
+        if not length.isdigit() or int(length) > self.largest:
+            return 413, f"more than {self.largest:,} bytes"
+        if self.requests >= REQUESTS_AT_ONCE:
+            return 503, "too many requests at once, try again"
+        if uploads:
+            if self.uploading >= UPLOADS_AT_ONCE:
+                return 503, "too many uploads at once, try again"
+            self.tidy()
+            if size_of(self.folder) + int(length) > self.room:
+                return 507, "no room for uploads, try again later"
+        return None
+
+
+def _name(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
 async def _turn_away(send: Any, status: int, words: str) -> None:
@@ -205,12 +308,12 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
     Raises:
         InputError: gradio is not installed.
     """
+    os.environ["GRADIO_TEMP_DIR"] = str(atelier.uploads)  # else uploads stay in the system's folder for ever
     try:
         import gradio as gr
     except ImportError as error:
         raise InputError(f"the page needs the package {error.name}: pip install 'fastnst[demo]'.") from None
     names = list(atelier.models)
-    os.environ["GRADIO_TEMP_DIR"] = str(atelier.uploads)  # else uploads stay in the system's folder for ever
 
     def choose(event):
         return names[event.index], f"Style: **{names[event.index]}**"

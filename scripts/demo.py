@@ -11,7 +11,7 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
-from fastnst.demo import MAX_SECONDS, Atelier, Gate, build_page
+from fastnst.demo import LOOPBACK, MAX_SECONDS, Atelier, Gate, build_page
 from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
 
 
@@ -24,6 +24,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--model", action="append", default=[], help="a model, as often as you like (default: all)")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets everybody in the network in")
+    parser.add_argument("--name", action="append", default=[], help="of this page at a proxy on this machine")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--max-upload", type=int, default=30, help="largest upload in megabytes (default: 30)")
     parser.add_argument("--max-seconds", type=int, default=MAX_SECONDS, help="for one picture (default: %(default)s)")
@@ -46,7 +47,14 @@ def main(arguments: list[str] | None = None) -> int:
     from starlette.middleware import Middleware
 
     largest = options.max_upload * 1_000_000
-    gate = Middleware(Gate, folder=atelier.results.name, largest=largest + 10_000)  # and what a form puts around it
+    names = [*LOOPBACK, options.host, *options.name] if options.host in LOOPBACK else []
+    gate = Middleware(
+        Gate,
+        folder=atelier.results.name,
+        largest=largest + 10_000,  # and what a form puts around it
+        names=names,
+        tidy=atelier.forget_old_results,
+    )
     try:
         page.launch(
             server_name=options.host,
@@ -58,9 +66,13 @@ def main(arguments: list[str] | None = None) -> int:
             footer_links=[],
             ssr_mode=False,
             show_error=True,
+            enable_monitoring=False,
         )
     except OSError as error:
         raise InputError(f"--port {options.port} on --host {options.host}: {error}") from None
+    finally:
+        page.close(verbose=False)
+        atelier.close()
     return 0
 
 

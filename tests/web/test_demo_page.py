@@ -31,7 +31,7 @@ def address(sample):
                 time.sleep(0.1)
         yield address
     finally:
-        server.kill()
+        server.terminate()
         server.wait()
 
 
