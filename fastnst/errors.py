@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 
 class InputError(Exception):
@@ -35,9 +39,53 @@ def one_line(message: object) -> str:
 
 @contextmanager
 def input_errors_end_with_code_2() -> Iterator[None]:
-    """Turn an :class:`InputError` into one line on stderr and exit code 2, without a traceback."""
+    """Turn an :class:`InputError` into one line on stderr and exit code 2, without a traceback.
+
+    Where nobody reads what is printed any more (``| head -1``), the program ends as programs do then: without a word,
+    with exit code 141, 128 and the number of SIGPIPE.
+    """
     try:
-        yield
-    except InputError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        try:
+            yield
+        except InputError as error:
+            print(f"error: {one_line(error)}", file=sys.stderr)
+            raise SystemExit(2) from None
+        finally:
+            _flush(sys.stdout)  # now, while there is somebody to answer
+    except BrokenPipeError:
+        unread = [stream for stream in (sys.stdout, sys.stderr) if _is_unread(stream)]
+        if not unread:  # another pipe: not ours to be quiet about
+            raise
+        for stream in unread:
+            _drop(stream)
+        raise SystemExit(128 + signal.SIGPIPE) from None
+
+
+def _flush(stream: TextIO | None) -> None:
+    if stream is None or stream.closed:
+        return
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop(stream)
+        print(f"error: the standard output cannot be written ({error.strerror}).", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def _is_unread(stream: TextIO | None) -> bool:
+    """Whether it is a pipe or socket whose other end is closed."""
+    try:
+        watch = select.poll()  # missing on Windows, which has no SIGPIPE either
+        watch.register(stream, 0)  # type: ignore[arg-type]  # None: TypeError
+        return any(state & (select.POLLERR | select.POLLHUP) for _, state in watch.poll(0))
+    except (AttributeError, TypeError, OSError, ValueError):
+        return False
+
+
+def _drop(stream: TextIO) -> None:
+    """Have what is still to be written go nowhere: Python writes it at its end, and would complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
