@@ -52,10 +52,14 @@ class Untrusted(ValueError):
     """A file holds more than tensors and plain values, or claims what it cannot hold; the message is the reason."""
 
 
-def load_plain(path: str | os.PathLike) -> Any:
+def load_plain(path: str | os.PathLike, largest: int = LARGEST_FILE) -> Any:
     """Read a file that ``torch.save`` wrote, if it holds tensors and plain values alone; on the CPU.
 
     Memory stays under some three times the file's size, whatever it claims. Nothing in it is run.
+
+    Args:
+        path: the file.
+        largest: bytes that it may have.
 
     Raises:
         Untrusted: it holds something else, is damaged, or claims more than is in it.
@@ -63,8 +67,8 @@ def load_plain(path: str | os.PathLike) -> Any:
     """
     path = Path(path)
     size = path.stat().st_size
-    if size > LARGEST_FILE:
-        raise Untrusted(f"{size / 1e9:.1f} GB, more than the {LARGEST_FILE / 1e9:.1f} GB that are read")
+    if size > largest:
+        raise Untrusted(f"{size / 1e9:.1f} GB, more than the {largest / 1e9:.1f} GB that are read")
     try:
         with open(path, "rb") as file:
             whole = _copy_of_archive(path, size) if zipfile.is_zipfile(path) else _legacy(file)
@@ -86,21 +90,35 @@ def check_card(card: Any) -> None:
     """
     if not isinstance(card, dict):
         raise Untrusted("its card is no dictionary")
-    characters = 0
-    for number, value in enumerate(_values(card)):
-        if isinstance(value, str):
-            characters += len(value)
-            if any(unicodedata.category(character) == "Cc" for character in value[: LARGEST_CARD + 1]):
-                raise Untrusted("its card holds control characters")
-        elif isinstance(value, int) and value.bit_length() > 64:
-            raise Untrusted("its card holds a number of more than 64 bits")
-        elif value is not None and not isinstance(value, (bool, int, float)):
-            raise Untrusted(f"its card holds a value of type {type(value).__name__}")
-        if number >= MOST_VALUES or characters > LARGEST_CARD:
-            raise Untrusted(f"its card has more than {MOST_VALUES:,} values or {LARGEST_CARD:,} characters")
+    for value in check_plain(card, "its card"):
+        if isinstance(value, str) and any(unicodedata.category(character) == "Cc" for character in value):
+            raise Untrusted("its card holds control characters")
     style = card.get("style")
     if style is not None and not (isinstance(style, dict) and is_plain_name(style.get("name"))):
         raise Untrusted("its card has no plain name for its style")
+
+
+def check_plain(record: Any, what: str) -> list[Any]:
+    """See that a record is plain values of a sane size; ``what`` is its name in messages.
+
+    Returns:
+        All keys and values.
+
+    Raises:
+        Untrusted: it is not.
+    """
+    characters, seen = 0, []
+    for value in _values(record, what):
+        if isinstance(value, str):
+            characters += len(value)
+        elif isinstance(value, int) and value.bit_length() > 64:
+            raise Untrusted(f"{what} holds a number of more than 64 bits")
+        elif value is not None and not isinstance(value, (bool, int, float)):
+            raise Untrusted(f"{what} holds a value of type {type(value).__name__}")
+        seen.append(value)
+        if len(seen) > MOST_VALUES or characters > LARGEST_CARD:
+            raise Untrusted(f"{what} has more than {MOST_VALUES:,} values or {LARGEST_CARD:,} characters")
+    return seen
 
 
 def is_plain_name(name: Any) -> bool:
@@ -124,13 +142,13 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _values(card: Any) -> Iterator[Any]:
+def _values(record: Any, what: str) -> Iterator[Any]:
     """Keys and values at every level, as often as they are shown."""
-    waiting: list[tuple[Any, int]] = [(card, 0)]
+    waiting: list[tuple[Any, int]] = [(record, 0)]
     while waiting:
         value, depth = waiting.pop()
         if depth > DEEPEST:
-            raise Untrusted(f"its card is more than {DEEPEST} levels deep")
+            raise Untrusted(f"{what} is more than {DEEPEST} levels deep")
         if isinstance(value, dict):
             yield from value.keys()
             waiting += [(each, depth + 1) for each in value.values()]
@@ -139,7 +157,7 @@ def _values(card: Any) -> Iterator[Any]:
         else:
             yield value
         if len(waiting) > MOST_VALUES:
-            raise Untrusted(f"its card has more than {MOST_VALUES:,} values")
+            raise Untrusted(f"{what} has more than {MOST_VALUES:,} values")
 
 
 def _copy_of_archive(path: Path, size: int) -> io.BytesIO:

@@ -167,12 +167,14 @@ def train(config: DictConfig) -> Path:
     data.setup()
     if settings["initial"] is not None and resume is None:
         begin_from(module, settings["initial"])
-    point = None
-    if resume is not None:
-        picture = fingerprint(settings["style"]["image"])
-        point = find_resume_point(resume, settings["style"]["name"], picture, module.network, settings)
     callbacks = build_callbacks(settings, data, style, folder)
     trainer = build_trainer(settings["trainer"], folder, callbacks, settings["validate_every"])
+    point = None
+    if resume is not None:
+        point = find_resume_point(
+            resume, settings["style"]["name"], fingerprint(settings["style"]["image"]), module, settings,
+            trainer.fit_loop.state_dict(),
+        )  # fmt: skip
     speed_up(module, settings["trainer"])
     held = None
     if first_process:

@@ -147,7 +147,7 @@ class Curves(pl.Callback):
         return {"measured_at": self.measured_at}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.measured_at = state_dict["measured_at"]
+        self.measured_at = state_dict.get("measured_at", self.measured_at)
 
     @staticmethod
     def _log(trainer: pl.Trainer, values: dict[str, float]) -> None:

@@ -19,6 +19,7 @@ from fastnst.checkpoints import save_model
 from fastnst.errors import InputError, require_whole
 from fastnst.training.memory import is_out_of_memory
 from fastnst.training.module import StyleTransferModule
+from fastnst.training.resume_file import FORMAT, FORMAT_VERSION, read_resume_file
 
 LAST, PREVIOUS, MODEL = "last.ckpt", "previous.ckpt", "model.ckpt"
 
@@ -40,7 +41,7 @@ class WholeFiles(TorchCheckpointIO):
         path = Path(path)
         beside = path.with_name(f".{path.name}.part")
         content = io.BytesIO()  # torch's own writer answers a full disk with an abort of its bookkeeping
-        torch.save(checkpoint, content)
+        torch.save({"format": FORMAT, "version": FORMAT_VERSION, **checkpoint}, content)
         self.problem = None
         try:
             with open(beside, "wb") as file:
@@ -59,7 +60,7 @@ class WholeFiles(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | os.PathLike, map_location: Any = "cpu", weights_only: bool | None = True
     ) -> dict[str, Any]:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return read_resume_file(Path(path))
 
 
 def sync_folder(folder: Path) -> None:

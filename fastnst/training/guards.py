@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 
-from fastnst.errors import InputError
+from fastnst.errors import InputError, one_line
 from fastnst.losses import Objective
 from fastnst.training.module import StyleTransferModule
 from fastnst.training.processes import shared
@@ -223,7 +223,7 @@ class SkippedPhotos(pl.Callback):
         self.paths.update(new)
         if new and rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # the others' reach it with `shared`
             for path in new:
-                rank_zero_warn(f"photograph skipped, it cannot be read: {path}")
+                rank_zero_warn(one_line(f"photograph skipped, it cannot be read: {path}"))
             self._write(new)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from torch import nn
-
-from fastnst.errors import InputError
+from fastnst.errors import InputError, one_line
 from fastnst.training.files import LAST, PREVIOUS
+from fastnst.training.module import StyleTransferModule
+from fastnst.training.resume_file import NewerFormat, check_fits, read_resume_file
+from fastnst.untrusted import Untrusted
 
 SILENT = ("output_dir", "ckpt_path", "publish", "preview_every", "save_every", "validate_every", "trainer.log_every")
 """Settings that change nothing about the training."""
@@ -40,7 +39,7 @@ class ResumePoint(NamedTuple):
         """One line for the console: from where, and which ``settings`` are others than before."""
         changed = self.changes(settings)
         more = f"; changed since: {', '.join(changed)}" if changed else ""
-        return f"Going on from step {self.step} of {self.path}{more}."
+        return one_line(f"Going on from step {self.step} of {self.path}{more}.")
 
     def changes(self, settings: Mapping[str, Any]) -> list[str]:
         """``["loss.style_weight 3.0 -> 5.0", ...]``."""
@@ -50,7 +49,12 @@ class ResumePoint(NamedTuple):
 
 
 def find_resume_point(
-    path: Path, style: str, picture: str, network: nn.Module, settings: Mapping[str, Any]
+    path: Path,
+    style: str,
+    picture: str,
+    module: StyleTransferModule,
+    settings: Mapping[str, Any],
+    loops: Mapping[str, Any],
 ) -> ResumePoint:
     """See that a run can go on from ``path``; where that is a damaged ``last.ckpt``, from the one before it.
 
@@ -58,8 +62,9 @@ def find_resume_point(
         path: the file to go on from.
         style: the style's name.
         picture: from :func:`fingerprint`.
-        network: as configured, whose weights must fit.
+        module: of the run to come, whose network's weights and optimiser must fit.
         settings: of the run to come.
+        loops: state of Lightning's fit loop at the beginning of a run.
 
     Raises:
         InputError: not a resume file, damaged with no whole one before it, or of another style, network or optimiser.
@@ -67,6 +72,8 @@ def find_resume_point(
     damaged, problem = None, ""
     try:
         checkpoint = read_resume_file(path)
+    except NewerFormat:
+        raise
     except InputError as error:
         before = path.with_name(PREVIOUS)
         if path.name != LAST or not before.is_file():
@@ -89,7 +96,7 @@ def find_resume_point(
             "give the same or leave ckpt_path out; initial=MODEL begins anew from the weights."
         )
     configured = settings["network"]
-    own = {name: value.shape for name, value in network.state_dict().items()}
+    own = {name: value.shape for name, value in module.network.state_dict().items()}
     shapes = {name.removeprefix("network."): value.shape for name, value in checkpoint["state_dict"].items()}
     if shapes != own or trained_with.get("network", configured) != configured:
         was, now = flat(trained_with.get("network", {})), flat(configured)
@@ -98,36 +105,15 @@ def find_resume_point(
             f"{path} holds another network than the one configured{f' ({other})' if other else ''}: give the same or "
             "leave ckpt_path out."
         )
-    return ResumePoint(path, checkpoint["global_step"], trained_with, damaged, problem)
-
-
-def read_resume_file(path: Path) -> dict[str, Any]:
-    """What Lightning wrote, every byte of it checked; nothing in it is ever run.
-
-    Raises:
-        InputError: there is none, it is damaged, or it is something else.
-    """
+    fresh = module.configure_optimizers()
     try:
-        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
-            entries = archive.infolist()
-            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-                raise ValueError("it is compressed, which torch never does")
-            if (broken := archive.testzip()) is not None:
-                raise ValueError(f"checksum of {broken} is wrong")
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        for name in ("loops", "optimizer_states", "lr_schedulers", "pytorch-lightning_version"):
-            checkpoint[name]
-        checkpoint["callbacks"]["RunFiles"]["style"]
-        if not all(isinstance(value, torch.Tensor) for value in checkpoint["state_dict"].values()):
-            raise ValueError("weights are missing")
-        if not isinstance(checkpoint["global_step"], int):
-            raise ValueError("the step is missing")
-    except FileNotFoundError:
-        raise InputError(f"ckpt_path={path}: there is no such file.") from None
-    except Exception as error:  # torch, zipfile and pickle raise many kinds on damaged files, all mean the same here
-        reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} is not a last.ckpt that scripts/train.py wrote, or damaged ({reason}).") from None
-    return checkpoint
+        check_fits(checkpoint, fresh["optimizer"], fresh["lr_scheduler"]["scheduler"], loops)
+    except Untrusted as error:
+        raise InputError(
+            f"{path} cannot be gone on with ({error}; Lightning {checkpoint['pytorch-lightning_version']}): leave "
+            "ckpt_path out; initial=MODEL begins anew from the weights."
+        ) from None
+    return ResumePoint(path, checkpoint["global_step"], trained_with, damaged, problem)
 
 
 def fingerprint(picture: str | os.PathLike) -> str:

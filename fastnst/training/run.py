@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fastnst.checkpoints import find_model, load_model
 from fastnst.data.datamodule import PhotoDataModule
-from fastnst.errors import InputError, require_whole
+from fastnst.errors import InputError, one_line, require_whole
 from fastnst.images.files import read_image
 from fastnst.images.resizing import resize_short_side
 from fastnst.networks import TransformerNetwork
@@ -208,7 +208,8 @@ def finish(
         halved = f" The learning rate was halved {guard.halvings} times." if guard.halvings else ""
         print(f"Steps skipped because a loss was not finite: {guard.skipped}.{halved}")
     if bad := sorted(callbacks[SkippedPhotos].paths):
-        print(f"Photographs that could not be read: {len(bad)}: {', '.join(bad[:5])}{' ...' if len(bad) > 5 else ''}")
+        names = ", ".join(bad[:5]) + (" ..." if len(bad) > 5 else "")
+        print(one_line(f"Photographs that could not be read: {len(bad)}: {names}"))
     if settings["publish"] is not None:
         model = publish(model, settings["publish"])
     if received is not None:
