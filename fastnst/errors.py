@@ -37,6 +37,14 @@ def one_line(message: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
 
 
+def passed_through(error: BaseException, function: str) -> bool:
+    """Whether an error comes from within a function of that name; what its caller did wrong itself does not."""
+    place = error.__traceback__
+    while place is not None and place.tb_frame.f_code.co_name != function:
+        place = place.tb_next
+    return place is not None
+
+
 @contextmanager
 def input_errors_end_with_code_2() -> Iterator[None]:
     """Turn an :class:`InputError` into one line on stderr and exit code 2, without a traceback.

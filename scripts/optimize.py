@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
+from fastnst.errors import InputError, input_errors_end_with_code_2, passed_through, require_whole
 from fastnst.styles import picture_path
 
 if TYPE_CHECKING:
@@ -173,6 +173,10 @@ def main() -> None:
             hydra.main(version_base="1.3", config_path="../configs", config_name="optimize")(answer_errors)()
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError(str(error)) from None
+        except ValueError as error:
+            if passed_through(error, "answer_errors"):
+                raise
+            raise InputError(str(error)) from None  # Hydra's own: a number where a configuration's name belongs
         except KeyboardInterrupt:  # before the first iteration
             print("Stopped.", file=sys.stderr)
             raise SystemExit(130) from None

@@ -82,5 +82,5 @@ def test_photographs_are_found_without_lightning():
 
 def test_torch_is_not_in_the_way_of_an_error_message():
     assert {name.split(".")[0] for name in imports(PACKAGE / "errors.py")} <= {
-        "__future__", "collections", "contextlib", "sys",
+        "__future__", "collections", "contextlib", "os", "select", "signal", "sys", "typing",
     }  # fmt: skip
