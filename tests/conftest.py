@@ -3,6 +3,8 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: on pictures this small threads only wait for each other
+# What will not work for long is an error: here (pyproject.toml), and in every process that a test starts.
+os.environ["PYTHONWARNINGS"] = "error::DeprecationWarning,error::PendingDeprecationWarning,error::FutureWarning"
 
 import contextlib
 import io
@@ -63,6 +65,8 @@ def run_script(name: str, *arguments: object, cwd: Path) -> Answer:
     out, err, code = io.StringIO(), io.StringIO(), 0
     with _unchanged(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         warnings.simplefilter("default")
+        for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+            warnings.simplefilter("error", category)
         warnings.showwarning = show
         os.chdir(cwd)
         script = PROJECT / "scripts" / f"{name}.py"

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -70,3 +71,13 @@ def test_scripts_piped_into_head(script, tmp_path):
     child = start_script(*script, cwd=tmp_path)
     child.stdout.close()
     assert (child.stderr.read(), child.wait(120)) == ("", 141)
+
+
+@pytest.mark.parametrize("kind", [DeprecationWarning, PendingDeprecationWarning, FutureWarning])
+def test_what_will_not_work_for_long_is_an_error_in_tests(kind):
+    """Here, and in the processes that tests start."""
+    with pytest.raises(kind):
+        warnings.warn("soon gone", kind, stacklevel=1)
+    program = f"import warnings; warnings.warn('soon gone', {kind.__name__})"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert answer.returncode == 1 and f"{kind.__name__}: soon gone" in answer.stderr

@@ -8,8 +8,8 @@ import torch
 
 from fastnst.checkpoints import load_model
 from fastnst.losses import functional
-from fastnst.training.guards import OutputWatch, SkippedPhotos
-from tests.conftest import events
+from fastnst.training.guards import NonFiniteGuard, OutputWatch, SkippedPhotos
+from tests.conftest import events, load, same
 
 
 @pytest.fixture
@@ -79,6 +79,20 @@ def test_repeated_ones_stop_the_run_with_the_term_and_what_to_change(train, tmp_
     rates = [event.value for event in events(tmp_path / "run").Scalars("lr-Adam")]
     expected = [1e-3] * 12 + [5e-4] * 10 + [2.5e-4] * 9 + [1e-4] * 3
     assert rates == pytest.approx(expected)
+
+
+def test_it_goes_back_to_the_very_weights_of_the_last_good_step(train, tmp_path, break_content, history, monkeypatch):
+    """Kept after step 4; the steps 8 to 10 are not finite, and after the third the weights are those again."""
+    monkeypatch.setattr(NonFiniteGuard.__init__, "__defaults__", (3, 2, 4))  # patience, tries, keep_every
+    break_content(8, 10)
+    answer = train("trainer.max_steps=11", "validate_every=50", "output_dir=run")
+    assert answer.code == 0
+    assert "step 9: 3 steps in a row were not finite; going on with the weights of step 4 and half" in answer.err
+    assert same(history[9], history[3])
+    assert not same(history[8], history[3]) and same(history[8], history[6])  # until then those of step 7
+    assert not same(history[10], history[9])  # and on from there
+    state = load(tmp_path / "run" / "last.ckpt")["optimizer_states"][0]["state"][0]
+    assert state["step"].item() == 4 + 1  # the optimiser's moments went back, too
 
 
 @pytest.mark.parametrize(
