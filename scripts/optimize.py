@@ -19,7 +19,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fastnst.errors import InputError, input_errors_end_with_code_2, passed_through, require_whole
+from fastnst.errors import (
+    InputError,
+    input_errors_end_with_code_2,
+    passed_through,
+    require_groups,
+    require_texts,
+    require_whole,
+)
 from fastnst.styles import picture_path
 
 if TYPE_CHECKING:
@@ -56,6 +63,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
         raise InputError("style=custom needs the style picture: add style.image=PATH.")
     settings = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(settings, dict)
+    require_groups(settings, "style", "loss", "loss.content_layers", "loss.style_layers")
+    require_texts(settings, "content", "output_dir", "weights", "start", "device", "style.name", "style.image")
     require_whole("seed", settings["seed"], 0)
     require_whole("log_every", settings["log_every"], 1)
     require_whole("strip_pictures", settings["strip_pictures"], 0)

@@ -19,7 +19,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fastnst.errors import InputError, input_errors_end_with_code_2, passed_through, require_whole
+from fastnst.errors import (
+    InputError,
+    input_errors_end_with_code_2,
+    passed_through,
+    require_groups,
+    require_texts,
+    require_whole,
+)
 from fastnst.styles import picture_path
 
 OmegaConf.register_new_resolver("stem", lambda path: Path(path).stem, replace=True)
@@ -36,6 +43,8 @@ def preview(config: DictConfig) -> None:
     names = ("style", "loss", "loss_network", "weights", "pooling", "content", "size", "steps", "output")
     settings: dict[str, Any] = {name: config[name] for name in names}
     settings |= {name: OmegaConf.to_container(config[name], resolve=True) for name in ("style", "loss")}
+    require_groups(settings, "style", "loss", "loss.content_layers", "loss.style_layers")
+    require_texts(settings, "content", "output", "weights", "style.name", "style.image")
     require_whole("steps", settings["steps"], 1)
 
     from tqdm import tqdm

@@ -21,7 +21,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fastnst.errors import InputError, input_errors_end_with_code_2, passed_through, require_whole
+from fastnst.errors import (
+    InputError,
+    input_errors_end_with_code_2,
+    passed_through,
+    require_groups,
+    require_texts,
+    require_whole,
+)
 from fastnst.styles import picture_path
 
 if TYPE_CHECKING:
@@ -30,6 +37,15 @@ if TYPE_CHECKING:
     from fastnst.data.datamodule import PhotoDataModule
     from fastnst.training.module import StyleTransferModule
 
+GROUPS = (
+    "style", "network", "network.arguments", "loss", "loss.content_layers", "loss.style_layers", "data", "trainer",
+)  # fmt: skip
+"""Settings that hold others."""
+TEXTS = (
+    "output_dir", "ckpt_path", "initial", "publish", "weights", "style.name", "style.image", "data.root",
+    "data.validation_root", "data.cache_dir",
+)  # fmt: skip
+"""Settings that name something."""
 RUN_FOLDER = "FASTNST_RUN_FOLDER"
 """Environment variable by which the first process of a run tells those that it starts its folder."""
 SWEEP_FOLDER = "FASTNST_SWEEP_FOLDER"
@@ -52,7 +68,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
         raise InputError("data=folder needs the folder with your photographs: add data.root=DIR.")
     settings = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(settings, dict)
-    settings["output_dir"] = str(settings["output_dir"])  # output_dir=7 is a folder, too
+    require_groups(settings, *GROUPS)
+    require_texts(settings, *TEXTS)
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         settings["output_dir"] += f"_{HydraConfig.get().job.num}"
         if settings["trainer"]["devices"] != 1 and settings["trainer"]["strategy"] == "ddp":
