@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fastnst.data.cache import PhotoCache
-from fastnst.data.photos import CentredPhotos, OpenPhoto, PhotoDataset, PhotoSampler, collate
+from fastnst.data.photos import CentredPhotos, OpenPhoto, PhotoDataset, PhotoSampler, check_scale, collate
 from fastnst.data.shards import Shards, SourceLost
 from fastnst.data.sources import coco_photos, folder_photos, sample_photos
 from fastnst.errors import InputError
@@ -110,6 +110,7 @@ class PhotoDataModule(pl.LightningDataModule):
             _require_whole("workers", workers, 0)
         if validation_size is not None:
             _require_whole("validation size", validation_size, 32)
+        check_scale(scale)
         self.source = source
         self.root = root
         self.image_size = image_size

@@ -47,6 +47,13 @@ class OpenPhoto(Protocol):
     ) -> Image.Image: ...
 
 
+def check_scale(scale: Sequence[float]) -> None:
+    """Refuse what is not two numbers from 1 up, the smaller one first."""
+    numbers = isinstance(scale, Sequence) and all(isinstance(value, (int, float)) for value in scale)
+    if not numbers or len(scale) != 2 or not 1 <= scale[0] <= scale[1] < math.inf:
+        raise InputError(f"scale {scale!r} must be (smallest, largest) with 1 <= smallest <= largest")
+
+
 class PhotoDataset(Dataset[PhotoItem]):
     """Random square crops of photographs, addressed by a running number that may go on over many epochs.
 
@@ -86,8 +93,7 @@ class PhotoDataset(Dataset[PhotoItem]):
             raise InputError(f"image size {image_size} is too small; give 1 pixel or more")
         if seed < 0:
             raise InputError(f"seed {seed} is negative; give 0 or more")
-        if not 1 <= scale[0] <= scale[1]:
-            raise InputError(f"scale {tuple(scale)} must be (smallest, largest) with 1 <= smallest <= largest")
+        check_scale(scale)
         self.paths = [os.fspath(path) for path in paths]
         self.image_size = image_size
         self.seed = seed

@@ -71,6 +71,10 @@ class PerceptualLoss(nn.Module):
             raise InputError(
                 f"loss weights {weights}, {dict(content_layers)}, {dict(style_layers)}: expected numbers of at least 0."
             )
+        if not isinstance(tv_range, int | float) or not 0 < tv_range < math.inf:
+            raise InputError(f"loss.tv_range={tv_range!r}: expected a number above 0.")
+        if not isinstance(normalized, bool):
+            raise InputError(f"loss.normalized={normalized!r}: expected true or false.")
         if tv_form not in ("squared", "l1"):
             raise InputError(f"loss.tv_form={tv_form!r}: expected 'squared' or 'l1'.")
         missing = [layer for layer in (*content_layers, *style_layers) if layer not in vgg.layers]

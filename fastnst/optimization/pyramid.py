@@ -81,7 +81,7 @@ def check_sizes(sizes: Sequence[int], steps: int | Sequence[int]) -> list[int]:
         require_whole("size", size, 1)
     if list(sizes) != sorted(set(sizes)):
         raise InputError(f"size={list(sizes)}: expected sizes that rise, such as [128,256,512].")
-    counts = [steps] * len(sizes) if isinstance(steps, int) else list(steps)
+    counts: list[Any] = list(steps) if isinstance(steps, (list, tuple)) else [steps] * len(sizes)
     if len(counts) != len(sizes):
         raise InputError(f"steps={counts} for size={list(sizes)}: give one number, or one for each size.")
     for count in counts:
