@@ -124,7 +124,7 @@ def build_callbacks(settings: dict[str, Any], data: PhotoDataModule, style: Any,
     )  # fmt: skip
     pictures = fixed_pictures(shown[:4], settings["preview_size"], read)
     return [
-        StopOnSignals(),
+        StopOnSignals(abandon=not settings["trainer"]["compile"]),
         NonFiniteGuard(),
         SkippedPhotos(folder),
         Curves(settings["trainer"]["log_every"]),
@@ -161,7 +161,7 @@ def train(config: DictConfig) -> Path:
     from fastnst.training.memory import out_of_memory_says_what_to_lower
     from fastnst.training.processes import GO_ON, announce_dead_processes, is_first_process, lost_process
     from fastnst.training.resumption import find_resume_point, fingerprint
-    from fastnst.training.run import begin_from, build_trainer, check_publishable, finish, read_style, speed_up
+    from fastnst.training.run import begin_from, build_trainer, check_publishable, finish, fit, read_style, speed_up
 
     keep_quiet()
     announce_dead_processes()
@@ -210,7 +210,7 @@ def train(config: DictConfig) -> Path:
         files.changes = [{"step": point.step, "changed": changed}]
     try:
         with out_of_memory_says_what_to_lower(settings["data"]["batch_size"], settings["data"]["image_size"]):
-            trainer.fit(module, datamodule=data, ckpt_path=None if point is None else point.path)
+            fit(trainer, module, data, None if point is None else point.path)
             finish(trainer, module, data, settings, folder)
     except RuntimeError as error:
         if trainer.world_size == 1 or not lost_process(error):

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fastnst.checkpoints import save_model
 from fastnst.errors import InputError, require_whole
+from fastnst.training.interruption import Abandoned
 from fastnst.training.memory import is_out_of_memory
 from fastnst.training.module import StyleTransferModule
 from fastnst.training.resume_file import FORMAT, FORMAT_VERSION, read_resume_file
@@ -148,6 +149,13 @@ class RunFiles(pl.Callback):
             )
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        progress = trainer.fit_loop.epoch_loop.batch_progress
+        for counts in (progress.current, progress.total):  # what was begun only will be begun again
+            counts.ready = counts.started = counts.processed  # type: ignore[attr-defined]
+        if isinstance(exception, Abandoned):
+            if trainer.global_step:
+                self.on_train_end(trainer, pl_module)
+            return
         # Anything else is a defect, whose state is not to be trusted; and several processes would wait for each other.
         expected = (isinstance(exception, InputError) or is_out_of_memory(exception)) and trainer.world_size == 1
         if expected and trainer.global_step not in (0, self._written_at):

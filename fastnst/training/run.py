@@ -185,6 +185,13 @@ def build_trainer(
         raise InputError(f"trainer={options} is not possible here: {' '.join(str(error).split())}") from None
 
 
+def fit(trainer: pl.Trainer, module: StyleTransferModule, data: PhotoDataModule, last: Path | None) -> None:
+    """Train, from ``last.ckpt`` on if that is given, to the end or until a signal."""
+    (stop,) = (callback for callback in trainer.callbacks if isinstance(callback, StopOnSignals))  # type: ignore[attr-defined]
+    with stop.catching():
+        trainer.fit(module, datamodule=data, ckpt_path=last)
+
+
 def finish(
     trainer: pl.Trainer, module: StyleTransferModule, data: PhotoDataModule, settings: dict[str, Any], folder: Path
 ) -> None:
@@ -199,6 +206,9 @@ def finish(
         trainer.validate(module, datamodule=data, verbose=False)
     if not trainer.is_global_zero:
         return
+    if received is not None and trainer.global_step == 0:
+        print(f"Stopped by {signal.Signals(received).name} before the first step was done.", flush=True)
+        sys.exit(128 + received)
     files, guard = callbacks[RunFiles], callbacks[NonFiniteGuard]
     files.write_model(trainer, module)
     model = folder / MODEL

@@ -17,6 +17,7 @@ from fastnst.checkpoints import load_model
 from fastnst.data import datamodule, photos
 from fastnst.training.folder import open_run_folder
 from fastnst.training.guards import SkippedPhotos
+from fastnst.training.interruption import StopOnSignals
 from fastnst.training.module import StyleTransferModule
 from tests.conftest import events, load, losses, run_script, same, weights
 
@@ -60,6 +61,43 @@ def scalars(folder) -> dict[str, list[tuple[int, float]]]:
         for tag in found.Tags()["scalars"]
         if not tag.startswith(("final/", "hp_metric"))
     }
+
+
+# Signals
+
+
+@pytest.mark.parametrize(
+    ("moment", "step"), [("forwards", 4), ("backwards", 4), ("held-out photographs", 3), ("backwards", 1)]
+)
+def test_what_a_signal_breaks_off_is_done_again(train, whole, tmp_path, monkeypatch, moment, step):
+    look, begin, hold = StopOnSignals._look, StopOnSignals.on_train_batch_start, StopOnSignals.on_validation_start
+    begun = []
+
+    def and_note(what, ordinary):
+        return lambda *arguments: (begun.append(what), ordinary(*arguments))
+
+    def or_end(self, *arguments):
+        way = "forwards" if len(arguments) == 2 else "backwards"  # a layer and what it is given, or a gradient
+        now = way if begun[-1] == "step" else begun[-1]
+        if self._in_vain and (now, begun.count("step")) == (moment, step):
+            end()
+        look(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StopOnSignals, "on_train_batch_start", and_note("step", begin))
+        patch.setattr(StopOnSignals, "on_validation_start", and_note("held-out photographs", hold))
+        patch.setattr(StopOnSignals, "_look", or_end)
+        first = train(*STEPS, "output_dir=run")
+    assert first.code == 128 + signal.SIGTERM and "Traceback" not in first.err, first
+    done = step if moment == "held-out photographs" else step - 1
+    if done:
+        assert load(tmp_path / "run" / "last.ckpt")["global_step"] == done
+    else:
+        assert "before the first step was done" in first.out and not list((tmp_path / "run").glob("*.ckpt"))
+    second = train(*STEPS, "output_dir=run", "ckpt_path=auto")
+    assert second.code == 0, second.err
+    assert same(weights(tmp_path / "run"), weights(whole))
+    assert scalars(tmp_path / "run") == scalars(whole)
 
 
 # Disks

@@ -246,7 +246,7 @@ def test_a_signal_saves_and_says_so(start, train, tmp_path, number, to_group, op
         watchdog.cancel()
         process.kill()
     assert process.returncode == 128 + number, (read, out, err)
-    assert f"{number.name}: finishing this step" in out
+    assert f"{number.name}: stopping and saving" in out
     assert f"Stopped by {number.name}; last.ckpt and model.ckpt are saved" in out
     assert "Traceback" not in err, err
     steps = load(tmp_path / "run" / "last.ckpt")["global_step"]
