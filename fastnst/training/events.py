@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,42 +40,38 @@ class EventLogger(TensorBoardLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        with self._patiently():
+        def write() -> None:
             for name, value in metrics.items():
                 self.experiment.add_scalar(name, value, step)
+
+        self._patiently(write)
 
     @rank_zero_only
     def log_picture(self, name: str, picture: Tensor, step: int) -> None:
         """Show ``picture`` (3, H, W)."""
-        with self._patiently():
-            self.experiment.add_image(name, picture, step)
+        self._patiently(lambda: self.experiment.add_image(name, picture, step))
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, metrics: Any = None, step: int | None = None) -> None:
-        with self._patiently():
-            super().log_hyperparams(params, metrics, step)
+        self._patiently(lambda: super(EventLogger, self).log_hyperparams(params, metrics, step))
 
     @rank_zero_only
     def save(self) -> None:
         """Have everything on the disk that was logged until now; ``config.yaml`` holds the settings."""
         if self._experiment is not None:
-            with self._patiently():
-                self.experiment.flush()
+            self._patiently(lambda: self.experiment.flush())
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        if self._experiment is not None:
-            with self._patiently():
-                self.experiment.flush()  # not closed: the final figures are still to come
+        self.save()  # not closed: the final figures are still to come
 
-    @contextmanager
-    def _patiently(self) -> Iterator[None]:
+    def _patiently(self, write: Callable[[], Any]) -> None:
         """Events are worth less than the training: without room there are none for a while, then a new file begins."""
         try:
             if self._experiment is None:
                 self._experiment = SummaryWriter(log_dir=str(self.folder), **self._kwargs)
                 self._kwargs.pop("purge_step", None)  # a further file of this run goes on from this one
-            yield
+            write()
         except OSError as error:
             self._experiment = None
             if not self.interrupted:
