@@ -18,7 +18,7 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 def choices(group: str) -> list[str]:
     found = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
     if group == "experiment":  # those of scripts/optimize.py are tested with it
-        found = [name for name in found if "optimize" not in (CONFIGS / group / f"{name}.yaml").read_text()]
+        found = [name for name in found if "command: optimize" not in (CONFIGS / group / f"{name}.yaml").read_text()]
     return found
 
 
