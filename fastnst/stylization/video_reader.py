@@ -80,7 +80,9 @@ class VideoReader:
         if self.path.stat().st_size == 0:
             raise InputError(f"{path} is empty (0 bytes); get the file again")
         try:
-            self.container = self.av.open(str(path), metadata_errors="ignore")
+            # PyAV 19 has no such option any more: it does not stumble over titles in other encodings.
+            lenient = {"metadata_errors": "ignore"} if int(self.av.__version__.partition(".")[0]) < 19 else {}
+            self.container = self.av.open(str(path), **lenient)
         except (self.av.FFmpegError, OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read as a video ({reason(error)}).") from None
         covers = self.av.stream.Disposition.attached_pic
