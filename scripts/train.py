@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 os.environ["HYDRA_FULL_ERROR"] = "1"  # mistakes in a call reach us as exceptions, not as Hydra's own exit
@@ -31,18 +31,12 @@ from fastnst.errors import (
 )
 from fastnst.styles import picture_path
 
-if TYPE_CHECKING:
-    import pytorch_lightning as pl
-
-    from fastnst.data.datamodule import PhotoDataModule
-    from fastnst.training.module import StyleTransferModule
-
 GROUPS = (
     "style", "network", "network.arguments", "loss", "loss.content_layers", "loss.style_layers", "data", "trainer",
 )  # fmt: skip
 """Settings that hold others."""
 TEXTS = (
-    "output_dir", "ckpt_path", "initial", "publish", "weights", "style.name", "style.image", "data.root",
+    "output_dir", "ckpt_path", "initial", "teacher", "publish", "weights", "style.name", "style.image", "data.root",
     "data.validation_root", "data.cache_dir",
 )  # fmt: skip
 """Settings that name something."""
@@ -77,65 +71,6 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in settings.items()}
 
 
-def build_module(settings: dict[str, Any], style: Any) -> StyleTransferModule:
-    """The network and the objective, in the module that trains the one with the other."""
-    from fastnst.features import VGG, load_vgg_weights
-    from fastnst.losses import PerceptualLoss
-    from fastnst.networks import build_network
-    from fastnst.training.module import StyleTransferModule
-    from fastnst.training.run import read_teacher
-
-    loss = settings["loss"]
-    weights = load_vgg_weights(settings["weights"], settings["loss_network"])
-    layers = [*loss["content_layers"], *loss["style_layers"]]
-    vgg = VGG(layers, weights, settings["loss_network"], settings["pooling"])
-    return StyleTransferModule(
-        build_network(settings["network"]["name"], settings["network"]["arguments"]),
-        PerceptualLoss(vgg, style[None], **loss),
-        steps=settings["trainer"]["max_steps"],
-        seed=settings["seed"],
-        teacher=read_teacher(settings),
-        teacher_steps=settings["teacher_steps"],
-        **{key: settings[key] for key in ("optimizer", "learning_rate", "schedule", "range_weight")},
-    )
-
-
-def build_callbacks(settings: dict[str, Any], data: PhotoDataModule, style: Any, folder: Path) -> list[pl.Callback]:
-    """Pictures, files, warnings, interruption and the progress bar."""
-    from fastnst.checkpoints import current_commit
-    from fastnst.images.resizing import resize_long_side
-    from fastnst.training.console import TrainingBar
-    from fastnst.training.events import Curves
-    from fastnst.training.files import RunFiles
-    from fastnst.training.guards import NonFiniteGuard, OutputWatch, SkippedPhotos
-    from fastnst.training.interruption import StopOnSignals
-    from fastnst.training.previews import Previews, fixed_pictures
-    from fastnst.training.resumption import fingerprint
-
-    card = {
-        "style": {"name": settings["style"]["name"], "size": settings["style"]["size"]},
-        "data": {"source": data.source_name, "photographs": len(data.training_paths)},
-        "command": " ".join(["python scripts/train.py", *HydraConfig.get().overrides.task]),
-        "commit": current_commit(),
-        "settings": settings,
-    }
-    shown, read = (data.validation_paths, data.open_validation_photo) if data.validation_paths else (
-        data.training_paths, data.open_photo,
-    )  # fmt: skip
-    pictures = fixed_pictures(shown[:4], settings["preview_size"], read)
-    return [
-        StopOnSignals(abandon=not settings["trainer"]["compile"]),
-        NonFiniteGuard(),
-        SkippedPhotos(folder),
-        Curves(settings["trainer"]["log_every"]),
-        Previews(folder / "previews", pictures, style, settings["preview_every"], watch=OutputWatch()),
-        RunFiles(
-            folder, card, resize_long_side(style, 96), settings["save_every"], fingerprint(settings["style"]["image"])
-        ),
-        TrainingBar(settings["trainer"]["log_every"]),
-    ]
-
-
 def write_settings(settings: dict[str, Any], path: Path) -> None:
     try:
         OmegaConf.save(OmegaConf.create(settings), path)
@@ -155,13 +90,14 @@ def train(config: DictConfig) -> Path:
     import pytorch_lightning as pl
 
     from fastnst.data.datamodule import PhotoDataModule
+    from fastnst.training.build import begin_from, build_callbacks, build_module
     from fastnst.training.console import keep_quiet
     from fastnst.training.files import RunFiles
     from fastnst.training.folder import find_checkpoint, open_run_folder, set_aside
     from fastnst.training.memory import out_of_memory_says_what_to_lower
     from fastnst.training.processes import GO_ON, announce_dead_processes, is_first_process, lost_process
     from fastnst.training.resumption import find_resume_point, fingerprint
-    from fastnst.training.run import begin_from, build_trainer, check_publishable, finish, fit, read_style, speed_up
+    from fastnst.training.run import build_trainer, check_publishable, finish, fit, read_style, speed_up
 
     keep_quiet()
     announce_dead_processes()
@@ -184,7 +120,8 @@ def train(config: DictConfig) -> Path:
     data.setup()
     if settings["initial"] is not None and resume is None:
         begin_from(module, settings["initial"])
-    callbacks = build_callbacks(settings, data, style, folder)
+    command = " ".join(["python scripts/train.py", *HydraConfig.get().overrides.task])
+    callbacks = build_callbacks(settings, command, data, style, folder)
     trainer = build_trainer(settings["trainer"], folder, callbacks, settings["validate_every"])
     point = None
     if resume is not None:
@@ -257,30 +194,6 @@ def answer_errors(config: DictConfig) -> None:
                 Path(sweep, f"{number:04}.json").write_text(json.dumps(word), encoding="utf-8")
 
 
-def finish_sweep(folder: Path) -> None:
-    """Lay the runs of a sweep out in one page.
-
-    Raises:
-        SystemExit: 1 where some of the jobs failed, 2 where all did.
-    """
-    from fastnst.training.gallery import Outcome, write_gallery
-
-    words = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("[0-9]*.json"))]
-    if not words:
-        return
-    common = set.intersection(*(set(word["overrides"]) for word in words)) if len(words) > 1 else set()
-    outcomes = []
-    for number, word in enumerate(words):
-        varied = ", ".join(override for override in word["overrides"] if override not in common)
-        run = None if word["folder"] is None else Path(word["folder"])
-        outcomes.append(Outcome(f"{number}: {varied}", run, word["problem"]))
-    write_gallery(outcomes, folder / "index.html", f"Sweep of {folder.name}")
-    failed = sum(bool(outcome.problem) for outcome in outcomes)
-    print(f"\n{len(outcomes) - failed} of {len(outcomes)} trainings done. Gallery: {folder / 'index.html'}", flush=True)
-    if failed:
-        raise SystemExit(2 if failed == len(outcomes) else 1)
-
-
 def main() -> None:
     register_resolvers()
     sweep = None
@@ -302,6 +215,8 @@ def main() -> None:
             raise SystemExit(130) from None
         finally:
             if sweep is not None and any(sweep.iterdir()):
+                from fastnst.training.gallery import finish_sweep
+
                 finish_sweep(sweep)
             elif sweep is not None:
                 sweep.rmdir()

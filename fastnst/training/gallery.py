@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,31 @@ class Outcome(NamedTuple):
     title: str
     folder: Path | None
     problem: str = ""
+
+
+def finish_sweep(folder: Path) -> None:
+    """Lay the runs of a sweep out in one page, ``index.html``.
+
+    Args:
+        folder: with a ``NUMBER.json`` from each training: its ``overrides``, its run ``folder`` and its ``problem``.
+
+    Raises:
+        SystemExit: 1 where some of the trainings failed, 2 where all did.
+    """
+    words = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("[0-9]*.json"))]
+    if not words:
+        return
+    common = set.intersection(*(set(word["overrides"]) for word in words)) if len(words) > 1 else set()
+    outcomes = []
+    for number, word in enumerate(words):
+        varied = ", ".join(override for override in word["overrides"] if override not in common)
+        run = None if word["folder"] is None else Path(word["folder"])
+        outcomes.append(Outcome(f"{number}: {varied}", run, word["problem"]))
+    write_gallery(outcomes, folder / "index.html", f"Sweep of {folder.name}")
+    failed = sum(bool(outcome.problem) for outcome in outcomes)
+    print(f"\n{len(outcomes) - failed} of {len(outcomes)} trainings done. Gallery: {folder / 'index.html'}", flush=True)
+    if failed:
+        raise SystemExit(2 if failed == len(outcomes) else 1)
 
 
 def write_gallery(outcomes: Sequence[Outcome], file: Path, title: str) -> None:

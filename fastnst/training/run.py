@@ -20,12 +20,10 @@ from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from fastnst.checkpoints import find_model, load_model
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import InputError, one_line, require_whole
 from fastnst.images.files import read_image
 from fastnst.images.resizing import resize_short_side
-from fastnst.networks import TransformerNetwork
 from fastnst.training.events import Curves, EventLogger
 from fastnst.training.files import LAST, MODEL, RunFiles, WholeFiles
 from fastnst.training.guards import NonFiniteGuard, SkippedPhotos
@@ -97,42 +95,6 @@ def missing_compiler(on_gpu: bool) -> str | None:
     if not any(shutil.which(name) for name in candidates):
         return "a C++ compiler (g++ or clang++; apt-get install g++)"
     return None
-
-
-def begin_from(module: StyleTransferModule, model: str) -> None:
-    """Take the weights of a trained model, of this style or another one, as the first ones.
-
-    Args:
-        model: a model file, or the name of one in ``checkpoints/``.
-
-    Raises:
-        InputError: it cannot be read, or its network is another one.
-    """
-    given, network = load_model(find_model(model)).network, module.network
-    if not isinstance(given, TransformerNetwork) or given.arguments != network.arguments:
-        raise InputError(
-            f"initial={model}: its network is {getattr(given, 'arguments', 'an ONNX model')}, this run's is "
-            f"{network.arguments}: give a model of the same network, or network.arguments that are its own."
-        )
-    network.load_state_dict(given.state_dict())
-
-
-def read_teacher(settings: dict[str, Any]) -> TransformerNetwork | None:
-    """The network of ``teacher=MODEL``, or None.
-
-    Raises:
-        InputError: it cannot be read, or is not one of ours; or ``teacher_steps`` is no number of steps.
-    """
-    if settings["teacher"] is None:
-        return None
-    require_whole("teacher_steps", settings["teacher_steps"], 1)
-    try:
-        teacher = load_model(find_model(settings["teacher"])).network
-    except InputError as error:
-        raise InputError(f"teacher={settings['teacher']}: {error}") from None
-    if not isinstance(teacher, TransformerNetwork):
-        raise InputError(f"teacher={settings['teacher']}: expected a model.ckpt of scripts/train.py.")
-    return teacher
 
 
 def distributed(strategy: str) -> str | Strategy:

@@ -1,0 +1,115 @@
+"""What a training run is made of: the module, its first weights, its teacher, the callbacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from fastnst.checkpoints import current_commit, find_model, load_model
+from fastnst.data.datamodule import PhotoDataModule
+from fastnst.errors import InputError, require_whole
+from fastnst.features import VGG, load_vgg_weights
+from fastnst.images.resizing import resize_long_side
+from fastnst.losses import PerceptualLoss
+from fastnst.networks import TransformerNetwork, build_network
+from fastnst.training.console import TrainingBar
+from fastnst.training.events import Curves
+from fastnst.training.files import RunFiles
+from fastnst.training.guards import NonFiniteGuard, OutputWatch, SkippedPhotos
+from fastnst.training.interruption import StopOnSignals
+from fastnst.training.module import StyleTransferModule
+from fastnst.training.previews import Previews, fixed_pictures
+from fastnst.training.resumption import fingerprint
+
+
+def build_module(settings: dict[str, Any], style: Tensor) -> StyleTransferModule:
+    """The network and the objective with the style (3, H, W), in the module that trains the one with the other."""
+    loss = settings["loss"]
+    weights = load_vgg_weights(settings["weights"], settings["loss_network"])
+    layers = [*loss["content_layers"], *loss["style_layers"]]
+    vgg = VGG(layers, weights, settings["loss_network"], settings["pooling"])
+    return StyleTransferModule(
+        build_network(settings["network"]["name"], settings["network"]["arguments"]),
+        PerceptualLoss(vgg, style[None], **loss),
+        steps=settings["trainer"]["max_steps"],
+        seed=settings["seed"],
+        teacher=read_teacher(settings),
+        teacher_steps=settings["teacher_steps"],
+        **{key: settings[key] for key in ("optimizer", "learning_rate", "schedule", "range_weight")},
+    )
+
+
+def begin_from(module: StyleTransferModule, model: str) -> None:
+    """Take the weights of a trained model, of this style or another one, as the first ones.
+
+    Args:
+        model: a model file, or the name of one in ``checkpoints/``.
+
+    Raises:
+        InputError: it cannot be read, or its network is another one.
+    """
+    given, network = load_model(find_model(model)).network, module.network
+    if not isinstance(given, TransformerNetwork) or given.arguments != network.arguments:
+        raise InputError(
+            f"initial={model}: its network is {getattr(given, 'arguments', 'an ONNX model')}, this run's is "
+            f"{network.arguments}: give a model of the same network, or network.arguments that are its own."
+        )
+    network.load_state_dict(given.state_dict())
+
+
+def read_teacher(settings: dict[str, Any]) -> TransformerNetwork | None:
+    """The network of ``teacher=MODEL``, or None.
+
+    Raises:
+        InputError: it cannot be read, or is not one of ours; or ``teacher_steps`` is no number of steps.
+    """
+    if settings["teacher"] is None:
+        return None
+    require_whole("teacher_steps", settings["teacher_steps"], 1)
+    try:
+        teacher = load_model(find_model(settings["teacher"])).network
+    except InputError as error:
+        raise InputError(f"teacher={settings['teacher']}: {error}") from None
+    if not isinstance(teacher, TransformerNetwork):
+        raise InputError(f"teacher={settings['teacher']}: expected a model.ckpt of scripts/train.py.")
+    return teacher
+
+
+def build_callbacks(
+    settings: dict[str, Any], command: str, data: PhotoDataModule, style: Tensor, folder: Path
+) -> list[pl.Callback]:
+    """Pictures, files, warnings, interruption and the progress bar.
+
+    Args:
+        settings: of the run, plain values.
+        command: that started it, for the model's card.
+        data: set up.
+        style: (3, H, W) in [0, 1].
+        folder: the run's.
+    """
+
+    card = {
+        "style": {"name": settings["style"]["name"], "size": settings["style"]["size"]},
+        "data": {"source": data.source_name, "photographs": len(data.training_paths)},
+        "command": command,
+        "commit": current_commit(),
+        "settings": settings,
+    }
+    shown, read = (data.validation_paths, data.open_validation_photo) if data.validation_paths else (
+        data.training_paths, data.open_photo,
+    )  # fmt: skip
+    pictures = fixed_pictures(shown[:4], settings["preview_size"], read)
+    return [
+        StopOnSignals(abandon=not settings["trainer"]["compile"]),
+        NonFiniteGuard(),
+        SkippedPhotos(folder),
+        Curves(settings["trainer"]["log_every"]),
+        Previews(folder / "previews", pictures, style, settings["preview_every"], watch=OutputWatch()),
+        RunFiles(
+            folder, card, resize_long_side(style, 96), settings["save_every"], fingerprint(settings["style"]["image"])
+        ),
+        TrainingBar(settings["trainer"]["log_every"]),
+    ]
