@@ -11,7 +11,9 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
-from fastnst.demo import LOOPBACK, MAX_SECONDS, Atelier, Gate, build_page
+from fastnst.demo.atelier import MAX_SECONDS, Atelier
+from fastnst.demo.gate import LOOPBACK, Gate
+from fastnst.demo.page import build_page
 from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
 
 

@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from fastnst import demo
 from fastnst.checkpoints import load_model, save_model
-from fastnst.demo import Atelier, build_page
+from fastnst.demo import atelier as atelier_module
+from fastnst.demo.atelier import Atelier
+from fastnst.demo.page import build_page
 from fastnst.errors import InputError
 from fastnst.images.files import read_image, read_image_with_alpha, save_image
 from fastnst.networks import build_network
@@ -69,7 +70,7 @@ def test_bad_uploads_are_answered(models, tmp_path, monkeypatch):
         atelier.paint("blue", tmp_path / "bad.png", Controls())
     with pytest.raises(InputError, match="Give a picture first"):
         atelier.paint("blue", None, Controls())
-    monkeypatch.setattr(demo, "MAX_PIXELS", 100)
+    monkeypatch.setattr(atelier_module, "MAX_PIXELS", 100)
     save_image(torch.rand(3, 11, 10), tmp_path / "large.png")
     with pytest.raises(InputError, match="the limit is 100 pixels"):
         atelier.paint("blue", tmp_path / "large.png", Controls())

@@ -19,9 +19,10 @@ import pytest
 import torch
 from filelock import FileLock
 
-from fastnst import demo
 from fastnst.checkpoints import save_model
-from fastnst.demo import LOCK, LOOPBACK, PREFIX, UPLOADS_AT_ONCE, Atelier, Gate
+from fastnst.demo import atelier as atelier_module
+from fastnst.demo.atelier import LOCK, PREFIX, Atelier
+from fastnst.demo.gate import LOOPBACK, REQUESTS_AT_ONCE, UPLOADS_AT_ONCE, Gate
 from fastnst.errors import InputError
 from fastnst.images.files import save_image
 from fastnst.networks import build_network
@@ -354,7 +355,7 @@ def test_uploads_are_turned_away_while_there_is_no_room(tmp_path):
     for length, status in ((b"40", 200), (b"41", 507)):
         assert Visit([part(9, False)], gate, headers=[(b"content-length", length)]).status == status
     assert Visit([part(9, False)], gate, path="/gradio_api/queue/join").status == 200 and len(tidied) == 2
-    gate.requests = demo.REQUESTS_AT_ONCE
+    gate.requests = REQUESTS_AT_ONCE
     assert Visit([part(0, False)], gate, "GET", "/").status == 503
 
 
@@ -376,7 +377,7 @@ def test_broken_off_uploads_are_forgotten_and_a_full_page_says_so(tmp_path, pict
         os.utime(path, (0, 0))
     atelier.forget_old_results()
     assert [path.exists() for path in (old, new, whole)] == [False, True, True]
-    monkeypatch.setattr(demo, "ROOM", 0)
+    monkeypatch.setattr(atelier_module, "ROOM", 0)
     new.write_bytes(b"1")
     with pytest.raises(InputError, match="no room for more pictures"):
         atelier.paint("a", tmp_path / "a.png", Controls())

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from fastnst.checkpoints import load_model
-from fastnst.data import datamodule, photos
+from fastnst.data import datamodule, loading, photos
 from fastnst.training.folder import open_run_folder
 from fastnst.training.guards import SkippedPhotos
 from fastnst.training.interruption import StopOnSignals
@@ -252,7 +252,7 @@ def test_loading_processes_are_killed_again_and_again(train, monkeypatch):
         end(signal.SIGKILL)
 
     monkeypatch.setattr(photos, "_cut_square", die)
-    monkeypatch.setattr(datamodule, "RESTARTS", 0)  # each time takes torch five seconds to notice
+    monkeypatch.setattr(loading, "RESTARTS", 0)  # each time takes torch five seconds to notice
     answer = train("data.workers=1", "output_dir=run")
     assert "loading processes were killed 1 times in a row" in answer.error()
     assert "lower data.workers (now 1) or data.image_size" in answer.error()
