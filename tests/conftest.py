@@ -82,7 +82,7 @@ def start_script(name: str, *arguments: object, cwd: Path, **options) -> subproc
     """The same as a process of its own, at the head of its process group."""
     return subprocess.Popen(
         [sys.executable, str(PROJECT / "scripts" / f"{name}.py"), *map(str, arguments)],
-        cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **options,
+        cwd=cwd, text=True, start_new_session=True, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
     )  # fmt: skip
 
 

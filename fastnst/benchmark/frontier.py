@@ -83,7 +83,7 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
         arguments = getattr(model.network, "arguments", {})
         rows.append(
             {
-                "model": Path(name).stem,
+                "model": Path(name).parent.name if Path(name).stem == "model" else Path(name).stem,  # RUN/model.ckpt
                 "network": dict(arguments),
                 "steps": model.card.get("steps"),
                 "parameters": sum(one.numel() for one in model.network.parameters()),
