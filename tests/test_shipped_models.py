@@ -36,7 +36,7 @@ def test_card(name):
     assert (" network=slim " in card["command"]) == name.endswith(SMALL)
     assert re.fullmatch(r"[0-9a-f]{12}", card["commit"])  # no uncommitted changes
     assert card["steps"] == card["settings"]["trainer"]["max_steps"]
-    assert card["steps"] >= 500
+    assert card["steps"] >= 500 or card["settings"]["initial"] is not None  # or went on from another model
     assert card["seconds"] > 0 and card["data"]["photographs"] >= 100
     assert 0 < card["held_out"]["style"] < 2.0  # untouched photographs are at 2.6 to 2.9
     assert card["held_out"]["content"] > 0
