@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typing import Any, NoReturn, TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 fresh = "torch" not in sys.modules
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch reads it once: large memory pages on Linux
 gc.disable()  # imports make many objects and hardly any garbage; looking for it would be a quarter of the start
 # ruff: noqa: E402
 

@@ -17,12 +17,17 @@ from fastnst.benchmark.worker import Worker
 
 
 def race(
-    contenders: Mapping[str, tuple[str, dict[str, Any]]], sizes: Sequence[int], device: torch.device, repeats: int
+    contenders: Mapping[str, tuple[str, dict[str, Any]]],
+    sizes: Sequence[int],
+    device: torch.device,
+    repeats: int,
+    environments: Mapping[str, Mapping[str, str]] | None = None,
 ) -> list[dict[str, Any]]:
     """Run every contender in its own process, in turn, after a warm-up; the order turns by one place each round.
 
     Args:
         contenders: name to ``build`` and arguments of :class:`~fastnst.benchmark.worker.Worker`.
+        environments: variables that some of them get.
 
     Returns:
         A row for each size and contender: ``size, name, seconds`` (median), ``low, high, all, cpu`` (median of the
@@ -30,9 +35,10 @@ def race(
         what the contender told of itself.
     """
     rows = []
+    given = environments or {}
     with ExitStack() as stack:
         workers = {
-            name: stack.enter_context(Worker(build, str(device), {**arguments, "name": name}))
+            name: stack.enter_context(Worker(build, str(device), {**arguments, "name": name}, given.get(name)))
             for name, (build, arguments) in contenders.items()
         }
         names = list(workers)

@@ -30,6 +30,9 @@ EAGER, RUNTIME = "pytorch/examples", "pytorch/examples in ONNX Runtime"
 ENGINES = ("auto", "plain", "channels_last", "bfloat16", "compile", "onnxruntime", "openvino")
 """Ways of running our model: as the Stylizer does by default; the network as written; then what else could be done."""
 
+FRONT_DOOR = {"THP_MEM_ALLOC_ENABLE": "1"}
+"""What ``scripts/stylize.py`` and ``scripts/demo.py`` set for torch."""
+
 Prepare = Callable[[int], tuple[Callable[[], object], dict[str, Any]]]
 
 
@@ -165,7 +168,7 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
         contenders[f"fastnst, {engine}"] = (f"{here}:prepare_ours", {"engine": engine, "model": model})
     ceiling = ceilings(device, options.repeats)
     print(ceilings_line(ceiling), flush=True)
-    rows = race(contenders, options.sizes, device, options.repeats)
+    rows = race(contenders, options.sizes, device, options.repeats, {"fastnst, auto": FRONT_DOOR})
     with torch.device("meta"):
         reference = ExamplesNetwork()
         flops = {size: count_flops(partial(no_grad, reference, torch.rand(1, 3, size, size))) for size in options.sizes}

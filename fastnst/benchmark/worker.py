@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -30,17 +30,21 @@ class Worker:
             ``prepare(size)`` the call that is timed.
         device: where it runs.
         arguments: plain values.
+        environment: variables that the process gets besides ours.
 
     Raises:
         InputError: (by every method) the contender failed; the message is its last line.
     """
 
-    def __init__(self, build: str, device: str, arguments: dict[str, Any]) -> None:
+    def __init__(
+        self, build: str, device: str, arguments: dict[str, Any], environment: Mapping[str, str] | None = None
+    ) -> None:
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         self.process = subprocess.Popen(
             [sys.executable, "-m", "fastnst.benchmark.worker", build, device, json.dumps(arguments)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": path, **(environment or {})},
         )  # fmt: skip
         self.name = str(arguments.get("name", build))
 

@@ -13,11 +13,15 @@ What :class:`~fastnst.networks.TransformerNetwork` computes is rewritten, not ap
   or with min for s < 0. The scale goes into the next convolution's weights. Constants, and the biases of the
   convolutions, are the same at every place, and the next normalisation takes them away. What remains is one clamp,
   which writes straight into the padded input of the next convolution.
+- Each processor core takes a band of the picture through the whole network (:mod:`fastnst.stylization.bands`); the
+  cores meet to add up the statistics and to exchange the rows at the cuts.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeGuard
 
 import torch
@@ -26,6 +30,18 @@ from torch import Tensor, nn
 
 from fastnst.networks import TransformerNetwork
 from fastnst.networks.blocks import InstanceNorm
+from fastnst.stylization.bands import (
+    REFLECT,
+    REFLECT_PHASES,
+    REPLICATE,
+    Bands,
+    Workers,
+    bordered,
+    close,
+    fill,
+    interleave,
+    workers,
+)
 
 WINOGRAD_CHANNELS = 16
 """From so many channels in and out Winograd's transforms cost less than they save."""
@@ -54,9 +70,9 @@ class CpuEngine:
     def __init__(self, network: TransformerNetwork) -> None:
         self.network = network
         parts: Any = network  # mypy takes a Sequential's children for tensors
-        self.encoder = [(conv.weight.detach(), conv.stride, norm) for conv, norm, _ in parts.encoder]
+        self.encoder = [([conv.weight.detach()], conv.stride, norm) for conv, norm, _ in parts.encoder]
         self.residual = [kernels_and_norms(block.body) for block in parts.residual]
-        self.decoder = [(phases_of_upsampling(conv.weight.detach()), norm) for _, conv, norm, _ in parts.decoder]
+        self.decoder = [([phases_of_upsampling(conv.weight.detach())], norm) for _, conv, norm, _ in parts.decoder]
         self.to_rgb = kernel_of_phases(network.to_rgb.weight.detach())
         assert network.to_rgb.bias is not None
         self.bias = network.to_rgb.bias.detach().repeat_interleave(4)
@@ -76,53 +92,102 @@ class CpuEngine:
     @torch.inference_mode()
     def __call__(self, content: Tensor) -> Tensor:
         """What the network makes of (1, 3, H, W), RGB in [0, 1], from 16x16 up: the same shape."""
+        team = workers()
+        return team.run(partial(self._run, content, team))
+
+    def _run(self, content: Tensor, team: Workers) -> Tensor:
         height, width = content.shape[-2:]
-        x = 2.0 * self.network.grain(content) - 1.0
+        bands = Bands(team, -(-height // 4), -(-width // 4))
+        trunk = self._transform(*self._encode(self._centred(content, bands), bands), bands)
+        stylized = content.new_empty(1, 3, height, width)
+
+        def finish(z: Tensor, rows: slice) -> None:
+            target = stylized[..., rows, :]
+            target.copy_(self.network.to_unit_range(F.pixel_shuffle(z, 2)[..., : target.shape[-2], :width]))
+
+        bands.map(finish, self._decode(trunk, bands), bands.rows(4))
+        return stylized
+
+    def _centred(self, content: Tensor, bands: Bands) -> list[Tensor]:
+        """(1, 3, H, W) with the grain, without its mean, as bands (1, 3, h, W) of whole fours of rows and columns.
+
+        The first normalisation takes the mean away anyway; without it an even picture keeps its digits.
+        """
+        height, width = content.shape[-2:]
+
+        def grainy(rows: slice) -> Tensor:
+            return 2.0 * self.network.grain(content[..., rows, :], rows.start) - 1.0
+
+        x = torch.cat(bands.map(grainy, bands.rows(4)), 2)
         x = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")
-        z = self._decode(self._transform(self._encode(x)))
-        return self.network.to_unit_range(z[..., :height, :width])
+        x -= x.mean((2, 3), keepdim=True)
+        return [x[..., rows, :] for rows in bands.rows(4)]
 
-    def _encode(self, x: Tensor) -> Tensor:
-        """(1, 3, H, W) to (1, C, H/4 + 2, W/4 + 2): with room for a border of one pixel, and the scale applied."""
+    def _encode(self, maps: list[Tensor], bands: Bands) -> tuple[list[Tensor], Normalised]:
+        """Bands (1, 3, h, W) to (1, C, h/4, W/4), and what is to be done to them."""
         last: Normalised | None = None
-        x = x - x.mean((2, 3), keepdim=True)  # the first normalisation takes it away; an even picture keeps its digits
-        for kernel, stride, norm in self.encoder:
-            border = kernel.shape[-1] // 2
-            x = reflect(clamped(x, border, last), border)
-            x = convolution(x, kernel if last is None else kernel * last.scale, stride)
-            last = normalised(norm, x)
+        for kernels, stride, norm in self.encoder:
+            border = kernels[0].shape[-1] // 2
+            maps, last = layer(bands, partial(clamped, maps, last, border), kernels, norm, last, stride)
         assert last is not None
-        return clamped(x, 1, last).mul_(last.scale)
+        return maps, last
 
-    def _transform(self, trunk: Tensor) -> Tensor:
-        """The residual blocks, in place; the trunk keeps its border, which each block fills anew."""
+    def _transform(self, maps: list[Tensor], last: Normalised, bands: Bands) -> list[Tensor]:
+        """The residual blocks: bands (1, C, h, W/4) to bands with a border of one pixel.
+
+        The trunk stays where it is, and each band keeps what its neighbours' rows next to it have.
+        """
+        trunk = bands.map(partial(clamped, maps, last, 1, scaled=True))
+        inner: list[Tensor] = []
         for first, norm, second, last_norm in self.residual:
-            inner = chain(reflect(trunk, 1), first)
-            middle = normalised(norm, inner)
-            inner = chain(reflect(clamped(inner, 1, middle), 1), second, middle.scale)
-            trunk[..., 1:-1, 1:-1].addcmul_(inner, normalised(last_norm, inner).scale)
-        return trunk
+            inner, middle = layer(bands, partial(added, trunk, inner, last), first, norm)
+            inner, last = layer(bands, partial(clamped, inner, middle, 1), second, last_norm, middle)
+        return bands.map(partial(added, trunk, inner, last, edges=REPLICATE))
 
-    def _decode(self, x: Tensor) -> Tensor:
-        """(1, C, H/4 + 2, W/4 + 2) to the last convolution's (1, 3, H, W)."""
+    def _decode(self, trunk: list[Tensor], bands: Bands) -> list[Tensor]:
+        """Bands (1, C, h + 2, W/4 + 2) to the last convolution's (1, 12, 2 h, W/2): 2x2 pixels of RGB at each place."""
         (first, first_norm), (second, second_norm) = self.decoder
-        x = convolution(replicate(x), first)
-        last = normalised(first_norm, x, phases=4)
-        height, width = x.shape[-2:]
-        wide = x.new_empty(1, x.shape[1] // 4, 2 * height + 2, 2 * width + 2)
-        for phase, part in enumerate(x.chunk(4, 1)):
-            row, column = divmod(phase, 2)
-            clamp_into(part, wide[..., 1 + row : -1 : 2, 1 + column : -1 : 2], last)
-        x = convolution(replicate(wide), second * last.scale)
-        last = normalised(second_norm, x, phases=4)
-        border = self.to_rgb.shape[-1] // 2
-        apart = x.new_empty(1, x.shape[1], x.shape[-2] + 2 * border, x.shape[-1] + 2 * border)
-        for part, target in zip(x.chunk(4, 1), apart.chunk(4, 1), strict=True):
-            clamp_into(part, target[..., border:-border, border:-border], last)
-        kernel, four = self.to_rgb, (4, 1, 1)
-        bias = self.bias + (kernel * last.constant.repeat(four)).sum((1, 2, 3))
-        z = convolution(reflect_phases(apart, border), kernel * last.scale.repeat(four), bias=bias)
-        return F.pixel_shuffle(z, 2)
+        maps, last = layer(bands, trunk.__getitem__, first, first_norm, phases=4)
+        maps, last = layer(bands, partial(interleaved, maps, last), second, second_norm, last, phases=4)
+        kernel, border = self.to_rgb, self.to_rgb.shape[-1] // 2
+        bias = self.bias + (kernel * last.constant.repeat(4, 1, 1)).sum((1, 2, 3))
+        kernel = kernel * last.scale.repeat(4, 1, 1)
+
+        def to_rgb(number: int) -> Tensor:
+            return convolution(clamped(maps, last, border, number, phases=4), kernel, bias=bias)
+
+        return bands.map(to_rgb)
+
+
+def layer(
+    bands: Bands,
+    padded: Callable[[int], Tensor],
+    kernels: list[Tensor],
+    norm: InstanceNorm,
+    last: Normalised | None = None,
+    stride: tuple[int, int] = (1, 1),
+    phases: int = 1,
+) -> tuple[list[Tensor], Normalised]:
+    """A convolution, and what is to be done to its result.
+
+    Args:
+        padded: gives a band by its number, (1, C, h + 2 border, W + 2 border).
+        kernels: one, or a depthwise and a 1x1 one.
+        last: of the normalisation before, whose scale the kernels take over.
+        phases: into how many maps of the norm's channels the result is divided.
+    """
+    kernel, across = kernels[0], kernels[1:]
+    if last is not None:
+        kernel = kernel * (last.scale[:, None] if across else last.scale)
+
+    def work(number: int) -> tuple[Tensor, Tensor]:
+        x = padded(number)
+        x = F.conv2d(F.conv2d(x, kernel, groups=x.shape[1]), across[0]) if across else convolution(x, kernel, stride)
+        return x, sums(x, phases)
+
+    results = bands.map(work)
+    maps = [x for x, _ in results]
+    return maps, normalised(norm, maps, [both for _, both in results], bands, phases)
 
 
 def convolution(x: Tensor, kernel: Tensor, stride: tuple[int, int] = (1, 1), bias: Tensor | None = None) -> Tensor:
@@ -131,15 +196,6 @@ def convolution(x: Tensor, kernel: Tensor, stride: tuple[int, int] = (1, 1), bia
         zeros = kernel.new_zeros(kernel.shape[0]) if bias is None else bias
         return torch._nnpack_spatial_convolution(x, kernel, zeros, [0, 0])
     return F.conv2d(x, kernel, bias, stride)
-
-
-def chain(x: Tensor, kernels: list[Tensor], scale: Tensor | None = None) -> Tensor:
-    """One convolution, or a depthwise and a 1x1 one, of a map that has its border already and is to be scaled."""
-    if len(kernels) == 1:
-        return convolution(x, kernels[0] if scale is None else kernels[0] * scale)
-    depthwise, across = kernels
-    depthwise = depthwise if scale is None else depthwise * scale[:, None]
-    return F.conv2d(F.conv2d(x, depthwise, groups=x.shape[1]), across)
 
 
 def kernels_and_norms(body: nn.Sequential) -> tuple[list[Tensor], InstanceNorm, list[Tensor], InstanceNorm]:
@@ -162,15 +218,23 @@ def nnpack_helps(kernel: Tensor) -> bool:
     return kernel.shape[-1] > 3 or min(kernel.shape[:2]) >= WINOGRAD_CHANNELS
 
 
-def normalised(norm: InstanceNorm, x: Tensor, phases: int = 1) -> Normalised:
-    """Measure a map (1, phases * C, H, W) of C channels."""
+def sums(x: Tensor, phases: int = 1) -> Tensor:
+    """Of a map (1, phases * C, h, W) of C channels: (2, C), of its values and of their squares."""
     flat = x.view(phases, -1, x.shape[-2] * x.shape[-1])
-    count = phases * flat.shape[-1]
-    mean = flat.sum(2).sum(0) / count
-    squares = torch.linalg.vector_norm(flat, dim=2).square().sum(0) / count
+    return torch.stack([flat.sum(2).sum(0), torch.linalg.vector_norm(flat, dim=2).square().sum(0)])
+
+
+def normalised(norm: InstanceNorm, maps: list[Tensor], both: list[Tensor], bands: Bands, phases: int = 1) -> Normalised:
+    """Of bands (1, phases * C, h, W) of a map of C channels, with the :func:`sums` of each."""
+    count = phases * sum(x.shape[-2] * x.shape[-1] for x in maps)
+    mean, squares = torch.stack(both).sum(0) / count
     variance = squares - mean.square()
     if (mean.square() > CANCELLATION * variance).any():
-        variance = (flat - mean[:, None]).square_().mean((0, 2))
+
+        def from_mean(x: Tensor) -> Tensor:
+            return (x.view(phases, -1, x.shape[-2] * x.shape[-1]) - mean[:, None]).square_().sum((0, 2))
+
+        variance = torch.stack(bands.map(from_mean, maps)).sum(0) / count
     scale = norm.weight * torch.rsqrt(variance + norm.eps)
     dead = scale.abs() < 1e-20
     edge = torch.where(dead, 0.0, mean - norm.bias / scale)
@@ -181,58 +245,41 @@ def normalised(norm: InstanceNorm, x: Tensor, phases: int = 1) -> Normalised:
     return Normalised(scale, low, None if high is None else high[:, None, None], constant)
 
 
-def clamp_into(x: Tensor, target: Tensor, last: Normalised) -> Tensor:
+def clamp_into(last: Normalised, x: Tensor, target: Tensor) -> None:
     """Write ``clamp(x, low, high)`` to ``target``."""
     if last.high is None:
-        return torch.maximum(x, last.low, out=target)
-    return torch.clamp(x, last.low, last.high, out=target)
-
-
-def clamped(x: Tensor, border: int, last: Normalised | None) -> Tensor:
-    """A copy of (1, C, H, W), clamped, with room for a border."""
-    height, width = x.shape[-2:]
-    wide = x.new_empty(1, x.shape[1], height + 2 * border, width + 2 * border)
-    target = wide[..., border:-border, border:-border]
-    if last is None:
-        target.copy_(x)
+        torch.maximum(x, last.low, out=target)
     else:
-        clamp_into(x, target, last)
-    return wide
+        torch.clamp(x, last.low, last.high, out=target)
 
 
-def mirror(x: Tensor, dim: int, border: int, first: int, last: int) -> None:
-    """Fill the border along one dimension with what lies inside, backwards; ``first`` and ``last``: pixels skipped."""
-    end = x.shape[dim] - border
-    for place, source in ((0, border + first), (end, end - border - last)):
-        x.narrow(dim, place, border).copy_(x.narrow(dim, source, border).flip(dim))
+def clamped(
+    maps: list[Tensor], last: Normalised | None, border: int, number: int, phases: int = 1, scaled: bool = False
+) -> Tensor:
+    """One of the bands (1, phases * C, h, W), clamped, with its border."""
+    x = bordered(maps[number], border)
+    for phase in range(phases):
+        parts = [one.chunk(phases, 1)[phase] for one in maps]
+        write = (lambda rows, target: target.copy_(rows)) if last is None else partial(clamp_into, last)
+        fill(x.chunk(phases, 1)[phase], border, parts, number, write)
+    close(x, border, REFLECT if phases == 1 else REFLECT_PHASES, number == 0, number == len(maps) - 1)
+    return x if last is None or not scaled else x.mul_(last.scale)
 
 
-def reflect(x: Tensor, border: int) -> Tensor:
-    """Fill the border by reflection, the edge itself not repeated."""
-    for dim in (-2, -1):
-        mirror(x, dim, border, 1, 1)
+def interleaved(maps: list[Tensor], last: Normalised, number: int) -> Tensor:
+    """One of the bands (1, 4 C, h, W), clamped, as (1, C, 2 h + 2, 2 W + 2): even and odd rows and columns together."""
+    x = bordered(maps[number], 1, factor=2)
+    interleave(x, maps, number, partial(clamp_into, last))
+    close(x, 1, REPLICATE, number == 0, number == len(maps) - 1)
     return x
 
 
-def replicate(x: Tensor) -> Tensor:
-    """Fill a border of one pixel with the edge: what reflection is before the upsampling that repeats pixels."""
-    for dim in (-2, -1):
-        mirror(x, dim, 1, 0, 0)
-    return x
-
-
-def reflect_phases(x: Tensor, border: int) -> Tensor:
-    """Fill a border of (1, 4 C, H, W), even and odd rows and columns apart, as if reflected together.
-
-    Pixel -k shows pixel k. Even ones, -2 and -4, lie at places -1 and -2 and show places 1 and 2; odd ones, -1 and -3,
-    lie at places -1 and -2 and show places 0 and 1. At the other end, which is odd, it is the other way round.
-
-    Args:
-        border: in places of two pixels each.
-    """
-    for phase, part in enumerate(x.chunk(4, 1)):
-        for dim, odd in zip((-2, -1), divmod(phase, 2), strict=True):
-            mirror(part, dim, border, 1 - odd, odd)
+def added(trunk: list[Tensor], inner: list[Tensor], last: Normalised, number: int, edges=REFLECT) -> Tensor:
+    """Add what a residual block gave (no map before the first) to a band (1, C, h + 2, W + 2), and fill its border."""
+    x = trunk[number]
+    if inner:
+        fill(x, 1, inner, number, lambda rows, target: target.addcmul_(rows, last.scale))
+    close(x, 1, edges, number == 0, number == len(trunk) - 1)
     return x
 
 

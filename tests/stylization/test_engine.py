@@ -8,7 +8,7 @@ from fastnst.checkpoints import Model, load_model
 from fastnst.errors import InputError
 from fastnst.networks import build_network
 from fastnst.networks.blocks import InstanceNorm, UpsampleBlock
-from fastnst.stylization import Stylizer, engine
+from fastnst.stylization import Stylizer, bands, engine
 from fastnst.stylization.engine import CpuEngine
 
 LEVEL = 1 / 255
@@ -87,7 +87,8 @@ def test_upsampling_in_phases_is_upsampling_then_convolution():
     block = UpsampleBlock(3, 5).double()
     x = torch.randn(1, 3, 6, 7, dtype=torch.float64)
     expected = block[1](block[0](x))
-    padded = engine.replicate(F.pad(x, (1, 1, 1, 1)))
+    padded = F.pad(x, (1, 1, 1, 1))
+    bands.close(padded, 1, bands.REPLICATE, first=True, last=True)
     phases = F.conv2d(padded, engine.phases_of_upsampling(block[1].weight))
     order = phases.view(1, 4, 5, 6, 7).transpose(1, 2).reshape(1, 20, 6, 7)
     found = F.pixel_shuffle(order, 2) + block[1].bias[:, None, None]
@@ -101,7 +102,8 @@ def test_kernel_of_phases_is_the_large_convolution(side):
     x = torch.randn(1, 2, 12, 16, dtype=torch.float64)
     whole = F.pad(x, (side // 2,) * 4, mode="reflect")
     apart = torch.cat([x[..., row::2, column::2] for row in (0, 1) for column in (0, 1)], 1)
-    padded = engine.reflect_phases(F.pad(apart, (side // 4,) * 4), side // 4)
+    padded = F.pad(apart, (side // 4,) * 4)
+    bands.close(padded, side // 4, bands.REFLECT_PHASES, first=True, last=True)
     by_hand = torch.cat([whole[..., row::2, column::2] for row in (0, 1) for column in (0, 1)], 1)
     torch.testing.assert_close(padded, by_hand, rtol=0, atol=0)
     found = F.pixel_shuffle(F.conv2d(padded, engine.kernel_of_phases(kernel)), 2)
@@ -113,12 +115,15 @@ def test_normalised_is_instance_norm_and_relu():
     norm = InstanceNorm(6).requires_grad_(False)
     norm.weight.copy_(torch.tensor([1.0, -2.0, 0.0, 0.0, 1e-3, 5.0]))
     norm.bias.copy_(torch.tensor([0.3, 0.4, 0.5, -0.5, 2.0, -1.0]))
-    x = torch.randn(1, 6, 9, 11) * 3 + torch.tensor([0, 5, 0, 0, 1, 300.0])[:, None, None]  # 300: digits cancel
-    scale, low, high, constant = engine.normalised(norm, x)
-    found = scale * torch.clamp(x, low, high) + constant
-    torch.testing.assert_close(found, norm(x).relu(), rtol=1e-4, atol=1e-4)
+    x = torch.randn(1, 6, 21, 11) * 3 + torch.tensor([0, 5, 0, 0, 1, 300.0])[:, None, None]  # 300: digits cancel
     plain = InstanceNorm(6).requires_grad_(False)
-    assert engine.normalised(plain, x).high is None  # no channel needs an upper bound
+    for heights in ([21], [13, 8]):
+        maps, cut = [one.contiguous() for one in x.split(heights, 2)], bands.Bands(bands.Workers(len(heights)), 21, 11)
+        both = [engine.sums(one) for one in maps]
+        scale, low, high, constant = engine.normalised(norm, maps, both, cut)
+        found = scale * torch.clamp(x, low, high) + constant
+        torch.testing.assert_close(found, norm(x).relu(), rtol=1e-4, atol=1e-4)
+        assert engine.normalised(plain, maps, both, cut).high is None  # no channel needs an upper bound
 
 
 def test_stylizer_takes_it_where_it_can(tmp_path):

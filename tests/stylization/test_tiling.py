@@ -183,7 +183,7 @@ def test_tiling_after_running_out_of_memory(runs, monkeypatch, engine):
     model, picture = Model(network(), {}, None), photograph(50, 60)
     expected = Stylizer(model, "cpu", engine=engine)(picture)
 
-    def too_large(content):
+    def too_large(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     stylizer = Stylizer(model, "cpu", engine=engine)
