@@ -54,6 +54,19 @@ def require_groups(settings: dict[Any, Any], *names: str) -> None:
             raise InputError(f"{name}={inner!r}: expected settings with names, such as {name}={{a: 1}}.")
 
 
+_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "MemoryError", "failed to allocate")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` means that memory has run out, on a GPU or not, here or in a loading process.
+
+    On the CPU, torch says so by a RuntimeError like any other.
+    """
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in _WORDS)
+
+
 LONGEST_LINE = 1000
 """Characters of a message; what a hostile file put into it is cut off there."""
 

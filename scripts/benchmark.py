@@ -72,7 +72,8 @@ def train(add) -> None:
     add("--repeats", type=int, default=5, help="timings of each; the median counts (default: 5)")
     add("--variants", nargs="+", help="ways of doing our step (default: all that this device can do; see the docs)")
     add("--against", metavar="MODULE_OR_PATH", help="also time its `build_step(style, images)`, see the docs")
-    add("--curves", type=int, metavar="STEPS", help="instead: losses over so many steps of each way and of two seeds")
+    add("--curves", type=int, metavar="STEPS", help="instead: losses over so many steps of each way and of --seeds")
+    add("--seeds", type=int, default=2, help="of --curves (default: 2)")
 
 
 def learning(add) -> None:
@@ -112,7 +113,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def check(options: argparse.Namespace) -> None:
-    least = {"count": 1, "repeats": 1, "iterations": 3, "batch": 1, "width": 1, "curves": 2, "size": 16}
+    least = {"count": 1, "repeats": 1, "iterations": 3, "batch": 1, "width": 1, "curves": 2, "seeds": 2, "size": 16}
     for name, value in vars(options).items():
         if name in least and value is not None:
             require_whole(f"--{name}", value, least[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -219,25 +220,29 @@ def loss_curve(
 
 
 def run_curves(options: argparse.Namespace, device: torch.device, variants: list[str]) -> tuple[dict[str, Any], Tensor]:
-    """Whether every variant learns as float32 does: curves of one seed, and those of float32 from two."""
+    """Whether every variant learns as float32 does: curves of one seed, and those of float32 from several.
+
+    The spread is the largest distance between two of those: rounding alone leads training astray as another seed does.
+    """
     style, size = style_picture(options.style), options.sizes[0]
     contents = batches(options.photos, size, options.batch, count=8)
     curves = {
         f"float32, seed {seed}": loss_curve(style, contents, device, options.curves, seed, width=options.width)
-        for seed in (0, 1)
+        for seed in range(options.seeds)
     }
+    same = list(curves.values())
+    spread = max(distance(one, other) for one, other in itertools.combinations(same, 2))
     for name in variants:
         if name != "float32":
             curves[name] = loss_curve(style, contents, device, options.curves, 0, width=options.width, **VARIANTS[name])
-    reference, other = (curves[f"float32, seed {seed}"] for seed in (0, 1))
-    spread = distance(reference, other)
     rows: list[dict[str, Any]] = []
     for name, curve in curves.items():
-        apart = distance(reference, curve)
+        apart = distance(same[0], curve)
         rows.append({"name": name, "last": tail(curve), "distance": apart, "within": apart <= spread})
-    heads = ["", "loss, last quarter", "distance to float32, seed 0", "within the spread of two seeds"]
+    heads = ["", "loss, last quarter", "distance to float32, seed 0", f"within the spread of {options.seeds} seeds"]
     cells = [[r["name"], f"{r['last']:.4f}", f"{r['distance']:.4f}", "yes" if r["within"] else "NO"] for r in rows]
     print(table([heads, *cells]))
+    print(f"spread: {spread:.4f}, the largest distance between two seeds of float32.")
     print("distance: mean absolute difference of the logarithms of the losses, averaged over a tenth of the steps.")
     numbers = list(range(1, options.curves + 1))
     lines = [Line(name, numbers, curve) for name, curve in curves.items()]

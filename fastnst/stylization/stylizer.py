@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastnst.checkpoints import Model, find_model, load_model
-from fastnst.errors import InputError
+from fastnst.errors import InputError, is_out_of_memory
 from fastnst.images.resizing import resize
 from fastnst.networks import TransformerNetwork
 from fastnst.networks.transformer import MINIMUM_SIZE
@@ -115,7 +115,9 @@ class Stylizer:
             try:
                 run = network if engine is None else engine
                 return run(x[None].to(self.device))[0, :, :height, :width].clamp(0, 1).cpu()
-            except (torch.OutOfMemoryError, MemoryError):
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
         tile = self.tile or DEFAULT_TILE

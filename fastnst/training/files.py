@@ -16,9 +16,8 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from fastnst.checkpoints import save_model
-from fastnst.errors import InputError, require_whole
+from fastnst.errors import InputError, is_out_of_memory, require_whole
 from fastnst.training.interruption import Abandoned
-from fastnst.training.memory import is_out_of_memory
 from fastnst.training.module import StyleTransferModule
 from fastnst.training.resume_file import FORMAT, FORMAT_VERSION, read_resume_file
 

@@ -1,22 +1,11 @@
-"""Out of memory: how to tell, and what to say."""
+"""Out of memory: what to say."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-
-from fastnst.errors import InputError
-
-_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "MemoryError", "failed to allocate")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether ``error`` means that memory has run out, on a GPU or not, here or in a loading process."""
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in _WORDS)
+from fastnst.errors import InputError, is_out_of_memory
 
 
 @contextmanager

@@ -185,11 +185,16 @@ def test_train_from_the_shell(tmp_path, photos):
 def test_curves_from_the_shell(tmp_path, photos):
     answer = run_script(
         "benchmark", "train", "--photos", photos, "--device", "cpu", "--sizes", 32, "--batch", 1, "--width", 2,
-        "--curves", 4, "--variants", "channels_last", "--plot", "curves.png", cwd=tmp_path,
+        "--curves", 4, "--seeds", 3, "--variants", "channels_last", "--plot", "curves.png", "--json", "curves.json",
+        cwd=tmp_path,
     )  # fmt: skip
     assert answer.code == 0, answer.err
-    assert "channels_last" in answer.out and "within the spread of two seeds" in answer.out
+    assert "channels_last" in answer.out and "within the spread of 3 seeds" in answer.out
     assert (tmp_path / "curves.png").exists()
+    told = json.loads((tmp_path / "curves.json").read_text())
+    seeds = [told["curves"][f"float32, seed {seed}"] for seed in range(3)]
+    apart = [train.distance(seeds[one], seeds[other]) for one, other in ((0, 1), (0, 2), (1, 2))]
+    assert told["spread"] == pytest.approx(max(apart)) and min(apart) > 0
 
 
 @pytest.mark.parametrize(

@@ -178,13 +178,21 @@ def test_tiling_starts_by_itself(runs, monkeypatch):
     assert torch.equal(Stylizer(model, "cpu")(picture), expected) and len(runs) == 1
 
 
+def no_memory_left():
+    """What torch raises on the CPU: a RuntimeError like any other."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**14)
+    return caught.value
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), no_memory_left()])
 @pytest.mark.parametrize("engine", ["auto", "plain"])
-def test_tiling_after_running_out_of_memory(runs, monkeypatch, engine):
+def test_tiling_after_running_out_of_memory(runs, monkeypatch, engine, error):
     model, picture = Model(network(), {}, None), photograph(50, 60)
     expected = Stylizer(model, "cpu", engine=engine)(picture)
 
     def too_large(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
 
     stylizer = Stylizer(model, "cpu", engine=engine)
     assert (stylizer.engines[0] is None) == (engine == "plain")
@@ -193,6 +201,14 @@ def test_tiling_after_running_out_of_memory(runs, monkeypatch, engine):
         patch.setattr(runner, method, too_large)
         tiled = stylizer(picture)
     assert len(runs) == 1 and (tiled - expected).abs().max() < 1 / 255
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory(runs, monkeypatch):
+    stylizer = Stylizer(Model(network(), {}, None), "cpu", engine="plain")
+    monkeypatch.setattr(stylizer.network, "preactivation", lambda _: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="size"):
+        stylizer(photograph(50, 60))
+    assert not runs
 
 
 def test_forced_tiles(runs):
