@@ -13,13 +13,12 @@ What :class:`~fastnst.networks.TransformerNetwork` computes is rewritten, not ap
   or with min for s < 0. The scale goes into the next convolution's weights. Constants, and the biases of the
   convolutions, are the same at every place, and the next normalisation takes them away. What remains is one clamp,
   which writes straight into the padded input of the next convolution.
-- Each processor core takes a band of the picture through the whole network (:mod:`fastnst.stylization.bands`); the
-  cores meet to add up the statistics and to exchange the rows at the cuts.
+- The picture goes through the network in bands, one on each processor core at a time
+  (:mod:`fastnst.stylization.bands`), which meet after each convolution to add up the statistics.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, TypeGuard
@@ -42,9 +41,7 @@ from fastnst.stylization.bands import (
     interleave,
     workers,
 )
-
-WINOGRAD_CHANNELS = 16
-"""From so many channels in and out Winograd's transforms cost less than they save."""
+from fastnst.stylization.kernels import convolution, kernel_of_phases, phases_of_upsampling
 
 CANCELLATION = 256.0
 """Where a channel's squared mean is more than this many times its variance, E[x^2] - E[x]^2 in float32 loses digits
@@ -190,14 +187,6 @@ def layer(
     return maps, normalised(norm, maps, [both for _, both in results], bands, phases)
 
 
-def convolution(x: Tensor, kernel: Tensor, stride: tuple[int, int] = (1, 1), bias: Tensor | None = None) -> Tensor:
-    """Of a map that has its border already; by NNPACK where it is the faster one."""
-    if stride == (1, 1) and nnpack_helps(kernel):
-        zeros = kernel.new_zeros(kernel.shape[0]) if bias is None else bias
-        return torch._nnpack_spatial_convolution(x, kernel, zeros, [0, 0])
-    return F.conv2d(x, kernel, bias, stride)
-
-
 def kernels_and_norms(body: nn.Sequential) -> tuple[list[Tensor], InstanceNorm, list[Tensor], InstanceNorm]:
     """Of a residual block, whose convolutions are whole or depthwise and 1x1."""
     kernels: list[list[Tensor]] = [[]]
@@ -211,13 +200,6 @@ def kernels_and_norms(body: nn.Sequential) -> tuple[list[Tensor], InstanceNorm, 
     return kernels[0], norms[0], kernels[1], norms[1]
 
 
-def nnpack_helps(kernel: Tensor) -> bool:
-    """Winograd for 3x3 between many channels, FFT for 5x5 and 9x9."""
-    if not torch.backends.nnpack.is_available():
-        return False
-    return kernel.shape[-1] > 3 or min(kernel.shape[:2]) >= WINOGRAD_CHANNELS
-
-
 def sums(x: Tensor, phases: int = 1) -> Tensor:
     """Of a map (1, phases * C, h, W) of C channels: (2, C), of its values and of their squares."""
     flat = x.view(phases, -1, x.shape[-2] * x.shape[-1])
@@ -229,12 +211,12 @@ def normalised(norm: InstanceNorm, maps: list[Tensor], both: list[Tensor], bands
     count = phases * sum(x.shape[-2] * x.shape[-1] for x in maps)
     mean, squares = torch.stack(both).sum(0) / count
     variance = squares - mean.square()
-    if (mean.square() > CANCELLATION * variance).any():
+    if len(few := (mean.square() > CANCELLATION * variance).nonzero()[:, 0]):
 
         def from_mean(x: Tensor) -> Tensor:
-            return (x.view(phases, -1, x.shape[-2] * x.shape[-1]) - mean[:, None]).square_().sum((0, 2))
+            return (x.view(phases, -1, x.shape[-2] * x.shape[-1])[:, few] - mean[few, None]).square_().sum((0, 2))
 
-        variance = torch.stack(bands.map(from_mean, maps)).sum(0) / count
+        variance[few] = torch.stack(bands.map(from_mean, maps)).sum(0) / count
     scale = norm.weight * torch.rsqrt(variance + norm.eps)
     dead = scale.abs() < 1e-20
     edge = torch.where(dead, 0.0, mean - norm.bias / scale)
@@ -281,31 +263,3 @@ def added(trunk: list[Tensor], inner: list[Tensor], last: Normalised, number: in
         fill(x, 1, inner, number, lambda rows, target: target.addcmul_(rows, last.scale))
     close(x, 1, edges, number == 0, number == len(trunk) - 1)
     return x
-
-
-def phases_of_upsampling(kernel: Tensor) -> Tensor:
-    """Of a 3x3 kernel (D, C, 3, 3) behind nearest-neighbour upsampling: (4 D, C, 3, 3) on the small map.
-
-    An even row sees row p - 1 once and row p twice, an odd one row p twice and row p + 1 once; columns likewise. The
-    result's channels are even-even, even-odd, odd-even, odd-odd.
-    """
-    even = kernel.new_tensor([[1, 0, 0], [0, 1, 1], [0, 0, 0]])
-    odd = kernel.new_tensor([[0, 0, 0], [1, 1, 0], [0, 0, 1]])
-    return torch.cat([
-        torch.einsum("ik,jl,dckl->dcij", rows, columns, kernel) for rows in (even, odd) for columns in (even, odd)
-    ])  # fmt: skip
-
-
-def kernel_of_phases(kernel: Tensor) -> Tensor:
-    """Of a 9x9 kernel (D, C, 9, 9): (4 D, 4 C, 5, 5) on a map whose even and odd rows and columns are apart.
-
-    A 5x5 kernel becomes (4 D, 4 C, 3, 3); other sizes would not meet the places of the map. In: all channels of
-    even-even, then even-odd, odd-even, odd-odd. Out: the four of each channel, as ``pixel_shuffle`` takes them.
-    """
-    outside, inside, side, _ = kernel.shape
-    half = side // 2 + 1
-    result = kernel.new_zeros(outside, 2, 2, 2, 2, inside, half, half)
-    for row, column, i, j in itertools.product(range(2), range(2), range(side), range(side)):
-        (down, odd_row), (right, odd_column) = divmod(row + i, 2), divmod(column + j, 2)
-        result[:, row, column, odd_row, odd_column, :, down, right] = kernel[:, :, i, j]
-    return result.reshape(4 * outside, 4 * inside, half, half)

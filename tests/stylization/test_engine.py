@@ -8,7 +8,7 @@ from fastnst.checkpoints import Model, load_model
 from fastnst.errors import InputError
 from fastnst.networks import build_network
 from fastnst.networks.blocks import InstanceNorm, UpsampleBlock
-from fastnst.stylization import Stylizer, bands, engine
+from fastnst.stylization import Stylizer, bands, engine, kernels
 from fastnst.stylization.engine import CpuEngine
 
 LEVEL = 1 / 255
@@ -76,9 +76,9 @@ def test_nnpack_computes_the_convolution():
         (torch.randn(4, 3, 9, 9), 30),
     ):
         x, bias = torch.randn(1, kernel.shape[1], places, places + 5), torch.randn(kernel.shape[0])
-        assert engine.nnpack_helps(kernel) == torch.backends.nnpack.is_available()
+        assert kernels.nnpack_helps(kernel) == torch.backends.nnpack.is_available()
         expected = F.conv2d(x.double(), kernel.double(), bias.double())
-        error = engine.convolution(x, kernel, bias=bias) - expected
+        error = kernels.convolution(x, kernel, bias=bias) - expected
         assert error.abs().max() < 1e-4 * expected.abs().max()
 
 
@@ -89,7 +89,7 @@ def test_upsampling_in_phases_is_upsampling_then_convolution():
     expected = block[1](block[0](x))
     padded = F.pad(x, (1, 1, 1, 1))
     bands.close(padded, 1, bands.REPLICATE, first=True, last=True)
-    phases = F.conv2d(padded, engine.phases_of_upsampling(block[1].weight))
+    phases = F.conv2d(padded, kernels.phases_of_upsampling(block[1].weight))
     order = phases.view(1, 4, 5, 6, 7).transpose(1, 2).reshape(1, 20, 6, 7)
     found = F.pixel_shuffle(order, 2) + block[1].bias[:, None, None]
     torch.testing.assert_close(found, expected)
@@ -106,7 +106,7 @@ def test_kernel_of_phases_is_the_large_convolution(side):
     bands.close(padded, side // 4, bands.REFLECT_PHASES, first=True, last=True)
     by_hand = torch.cat([whole[..., row::2, column::2] for row in (0, 1) for column in (0, 1)], 1)
     torch.testing.assert_close(padded, by_hand, rtol=0, atol=0)
-    found = F.pixel_shuffle(F.conv2d(padded, engine.kernel_of_phases(kernel)), 2)
+    found = F.pixel_shuffle(F.conv2d(padded, kernels.kernel_of_phases(kernel)), 2)
     torch.testing.assert_close(found, F.conv2d(whole, kernel))
 
 
