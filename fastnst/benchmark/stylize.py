@@ -95,7 +95,7 @@ def painter(engine: str, network: TransformerNetwork, device: torch.device) -> C
     fast = network
     if engine in ("channels_last", "bfloat16", "compile"):
         fast = fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    call: Callable[[Tensor], Tensor] = torch.compile(fast.forward) if engine == "compile" else fast
+    call: Callable[[Tensor], Tensor] = torch.compile(fast.forward, dynamic=False) if engine == "compile" else fast
     dtype = torch.bfloat16 if engine == "bfloat16" else torch.float32
 
     def run(picture: Tensor) -> Tensor:

@@ -130,7 +130,9 @@ class TransformerNetwork(nn.Module):
             raise ValueError(
                 f"a picture of {width}x{height} is under {MINIMUM_SIZE}x{MINIMUM_SIZE}: enlarge or pad it."
             )
-        x = F.pad(2.0 * self.grain(content) - 1.0, (0, -width % 4, 0, -height % 4), mode="reflect")
+        # -width % 4 by another way: torch 2.15 cannot compile a remainder of a negative size that varies.
+        right, below = 3 - (width + 3) % 4, 3 - (height + 3) % 4
+        x = F.pad(2.0 * self.grain(content) - 1.0, (0, right, 0, below), mode="reflect")
         x = self.to_rgb(self.decoder(self.residual(self.encoder(x))))
         return x[..., :height, :width]
 

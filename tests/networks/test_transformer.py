@@ -1,5 +1,7 @@
 """The transformation network: sizes, parameters, range, and the errors of building one."""
 
+import operator
+
 import numpy as np
 import pytest
 import torch
@@ -145,3 +147,20 @@ def test_what_cannot_be_built(name, arguments, message):
 def test_the_table_lists_networks_under_their_own_names():
     assert len(NETWORKS) >= 1
     assert all(network.name == name for name, network in NETWORKS.items())
+
+
+def test_sizes_that_vary_can_be_compiled():
+    """Inductor of torch 2.15 fails on the remainder of a negated size, where several sizes share one compiled graph."""
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    network = build_network("transformer", {"width": 2, "residual_blocks": 0, "kernel": 3}).eval()
+    compiled = torch.compile(network.preactivation, backend=backend, dynamic=True)
+    for height, width in ((16, 20), (17, 18), (19, 23)):
+        picture = torch.rand(1, 3, height, width)
+        torch.testing.assert_close(compiled(picture), network.preactivation(picture))
+    targets = {node.target for graph in graphs for node in graph.graph.nodes}
+    assert operator.mod in targets and operator.neg not in targets
