@@ -38,7 +38,8 @@ class Workers:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.abandoned = False
+        self.present: object = None  # the run in the leader's thread
+        self.abandoned: object = None  # the last one that nobody waits for any more
         if count > 1:
             ready = threading.Barrier(count)
             self.leader, self.helpers = (
@@ -52,23 +53,24 @@ class Workers:
         """``work()`` in a thread that may call :meth:`map`, one at a time; interrupted if this wait for it is."""
         if self.count == 1:
             return work()
-        future = self.leader.submit(self._begin, work)
+        mine = object()
+        future = self.leader.submit(self._begin, mine, work)
         try:
             return future.result()
         except BaseException:
             if not future.cancel() and not future.done():
-                self.abandoned = True
+                self.abandoned = mine
                 wait([future])
             raise
 
     @torch.inference_mode()  # a thread's own setting
-    def _begin(self, work: Callable[[], T]) -> T:
-        self.abandoned = False
+    def _begin(self, run: object, work: Callable[[], T]) -> T:
+        self.present = run
         return work()
 
     def map(self, work: Callable[..., T], *parts: Iterable[Any]) -> list[T]:
         """``list(map(work, *parts))`` side by side; ends when all of them have, and raises the first error."""
-        if self.abandoned:
+        if self.present is not None and self.present is self.abandoned:
             raise InterruptedError("nobody waits for this picture any more.")
         calls = list(zip(*parts, strict=True))
         results: list[Any] = [None] * len(calls)

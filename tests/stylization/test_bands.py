@@ -140,6 +140,19 @@ def test_ctrl_c_gives_the_picture_up():
     assert team.run(lambda: team.map(str, range(2))) == ["0", "1"]
 
 
+def test_giving_up_a_run_that_has_just_ended_does_not_stop_the_next():
+    team = Workers(2)
+
+    def next_run():
+        team.abandoned = earlier  # its caller was interrupted in the moment it ended
+        return team.map(str, range(2))
+
+    earlier = team.run(lambda: team.present)
+    assert team.run(next_run) == ["0", "1"]
+    with pytest.raises(InterruptedError):
+        team.run(lambda: setattr(team, "abandoned", team.present) or team.map(str, range(2)))
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_forked_process_has_workers_of_its_own():
     program = (
