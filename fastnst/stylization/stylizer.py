@@ -111,7 +111,7 @@ class Stylizer:
             return network(picture[None])[0].clamp(0, 1)
         height, width = picture.shape[-2:]
         x = pad_by_reflection(picture, max(height, MINIMUM_SIZE), max(width, MINIMUM_SIZE))
-        if self.tile is None and memory.fits(network, x.shape[-2], x.shape[-1], self.device):
+        if self.tile is None and memory.fits(network, x.shape[-2], x.shape[-1], self.device, engine is not None):
             try:
                 run = network if engine is None else engine
                 return run(x[None].to(self.device))[0, :, :height, :width].clamp(0, 1).cpu()

@@ -178,6 +178,19 @@ def test_tiling_starts_by_itself(runs, monkeypatch):
     assert torch.equal(Stylizer(model, "cpu")(picture), expected) and len(runs) == 1
 
 
+def test_the_engine_needs_less_than_the_plain_network(runs, monkeypatch):
+    """Where the plain network would have to go in tiles, the engine still takes the whole picture."""
+    monkeypatch.setattr(memory, "MOST_PIXELS", 1)  # no part worth speaking of for the bands in work
+    model, picture = Model(network(), {}, None), photograph(50, 60)
+    needed = memory.whole_picture_bytes(model.network, 50, 60)
+    assert 0.4 < memory.whole_picture_bytes(model.network, 50, 60, engine=True) / needed < 0.45
+    monkeypatch.setattr(memory, "free_bytes", lambda device: needed)
+    Stylizer(model, "cpu")(picture)
+    assert runs == []
+    Stylizer(model, "cpu", engine="plain")(picture)
+    assert len(runs) == 1
+
+
 def no_memory_left():
     """What torch raises on the CPU: a RuntimeError like any other."""
     with pytest.raises(RuntimeError) as caught:
