@@ -31,6 +31,21 @@ def objective(add) -> None:
     add("--sizes", type=int, nargs="+", default=[256], help="in pixels (default: 256)")
 
 
+def paintings(add) -> None:
+    """what networks keep of photographs and of paintings, by figures that no objective descends on"""
+    add("--styles", type=Path, metavar="DIR", help="folder of paintings (default: the shipped style pictures)")
+    add("--photos", type=Path, metavar="DIR", help="folder of held-out photographs (default: scikit-image's samples)")
+    add("--count", type=int, default=10, help="so many of them (default: 10)")
+    add("--models", nargs="*", default=[], metavar="MODEL", help="model files or names; their cards name the painting")
+    add("--others", type=Path, metavar="FILE", help="CSV of other people's pictures: picture,photo,painting,by")
+    add("--iterations", type=int, default=100, help="of L-BFGS on the same objective; 0: leave it out (default: 100)")
+    add("--lbfgs-photos", type=int, default=1, help="photographs of each painting for L-BFGS (default: 1)")
+    add("--size", type=int, default=512, help="shorter side of the photographs in pixels (default: 512)")
+    add("--keep", type=Path, metavar="DIR", default=Path("outputs/benchmark/paintings"),
+        help="keep figures and pictures here, and resume from those that are there (default: %(default)s)")  # fmt: skip
+    add("--sheet", type=Path, metavar="FILE", help="lay out the pictures here")
+
+
 def speed(add) -> None:
     """seconds of a pass and of 100, 300 and 500 iterations"""
     add("--repeats", type=int, default=5, help="timings of each kind; the median counts (default: 5)")
@@ -94,7 +109,9 @@ def stylize(add) -> None:
     add("--against", metavar="MODULE_OR_PATH", help="also time this network: build_network() or :CLASS")
 
 
-COMMANDS = {command.__name__: command for command in (objective, speed, frontier, data, train, learning, stylize)}
+COMMANDS = {
+    command.__name__: command for command in (objective, paintings, speed, frontier, data, train, learning, stylize)
+}
 """Each is run by ``run(options, device)`` of the file of its name in fastnst/benchmark/."""
 
 
@@ -114,6 +131,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def check(options: argparse.Namespace) -> None:
     least = {"count": 1, "repeats": 1, "iterations": 3, "batch": 1, "width": 1, "curves": 2, "seeds": 2, "size": 16}
+    if options.command == "paintings":
+        least |= {"iterations": 0, "lbfgs_photos": 1}
     for name, value in vars(options).items():
         if name in least and value is not None:
             require_whole(f"--{name}", value, least[name])

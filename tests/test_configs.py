@@ -66,7 +66,11 @@ def test_johnson2016_is_exactly_the_paper(composed):
         "trunk": None, "kernel": 9, "separable": False,
     }  # fmt: skip
     loss = config["loss"]
-    assert loss["normalized"] is False and loss["tv_form"] == "squared" and loss["tv_range"] == 255
+    assert (
+        loss["content_distance"] == loss["style_distance"] == "squared"
+        and loss["tv_form"] == "squared"
+        and loss["tv_range"] == 255
+    )
     assert (loss["content_weight"], loss["style_weight"], loss["tv_weight"]) == (1.0, 5.0, 1e-6)
     for layer, channels in (("relu1_2", 64), ("relu2_2", 128), ("relu3_3", 256), ("relu4_3", 512)):
         assert loss["style_layers"][layer] == pytest.approx(1 / channels**2)

@@ -380,10 +380,11 @@ def with_right_checksums(content: bytes) -> bytes:
 TRAIN = [
     "seed", "loss_network", "weights", "pooling", "optimizer", "learning_rate", "schedule", "range_weight",
     "output_dir", "ckpt_path", "initial", "publish", "preview_every", "preview_size", "save_every", "validate_every",
-    "style", "style.name", "style.image", "style.size", "style.weight", "network", "network.name", "network.arguments",
+    "style", "style.name", "style.image", "style.size", "network", "network.name", "network.arguments",
     "network.arguments.width", "network.arguments.residual_blocks", "network.arguments.upsampling",
     "network.arguments.grain", "network.arguments.trunk", "network.arguments.kernel", "network.arguments.separable",
-    "loss", "loss.normalized", "loss.content_layers", "loss.style_layers", "loss.content_weight", "loss.style_weight",
+    "loss", "loss.content_distance", "loss.style_distance", "loss.content_layers", "loss.style_layers",
+    "loss.content_weight", "loss.style_weight",
     "loss.tv_weight", "loss.tv_form", "loss.tv_range", "data", "data.source", "data.root", "data.image_size",
     "data.batch_size", "data.workers", "data.scale", "data.validation_photos", "data.validation_root", "data.cache",
     "trainer", "trainer.accelerator", "trainer.strategy", "trainer.precision", "trainer.channels_last",

@@ -50,7 +50,8 @@ class Curves:
 
 def curve_key(loss: PerceptualLoss, content: Tensor, first: Tensor) -> str:
     """What a curve depends on, as a short text: the objective, the photograph and the first picture."""
-    weights = [loss.weights, loss.content_layers, loss.style_layers, loss.normalized, loss.tv_form, loss.tv_range]
+    weights = [loss.weights, loss.content_layers, loss.style_layers, loss.content_distance, loss.style_distance,
+               loss.tv_form, loss.tv_range]  # fmt: skip
     digest = hashlib.sha256(json.dumps([weights, loss.vgg.architecture, loss.vgg.pooling]).encode())
     for tensor in (*loss.buffers(recurse=False), content, first):
         digest.update((tensor * 1e4).round().int().cpu().contiguous().numpy().tobytes())

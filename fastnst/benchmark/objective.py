@@ -69,9 +69,7 @@ def objective_of(card: dict[str, Any], style: str | Path | None, device: torch.d
     Raises:
         InputError: the card says too little, or the style picture is not to be found.
     """
-    settings = card.get("settings")
-    if not isinstance(settings, dict) or not {"loss", "loss_network", "weights", "pooling", "style"} <= set(settings):
-        raise InputError("the model's card does not say how it was trained: give a model.ckpt of scripts/train.py.")
+    settings = training_settings(card)
     name, size = settings["style"]["name"], settings["style"]["size"]
     if style is None:
         style = picture_path(name) if name in NAMES else settings["style"]["image"]
@@ -79,6 +77,18 @@ def objective_of(card: dict[str, Any], style: str | Path | None, device: torch.d
             raise InputError(f"the style picture {style} that the model was trained on is not here: give --style PATH.")
     vgg = build_vgg(settings).to(device)
     return build_objective(vgg, read_picture(style, size, "style.size"), settings["loss"])
+
+
+def training_settings(card: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the training that a card tells of.
+
+    Raises:
+        InputError: the card says too little.
+    """
+    settings = card.get("settings")
+    if not isinstance(settings, dict) or not {"loss", "loss_network", "weights", "pooling", "style"} <= set(settings):
+        raise InputError("the model's card does not say how it was trained: give a model.ckpt of scripts/train.py.")
+    return settings
 
 
 def square_photo(path: Path, size: int) -> Tensor:

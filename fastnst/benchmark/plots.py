@@ -1,20 +1,24 @@
-"""Line plots on logarithmic axes, drawn with Pillow: a picture of the curves without a plotting library."""
+"""Plots of a benchmark's figures as pictures, by matplotlib."""
 
 from __future__ import annotations
 
-import math
+import io
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
+from fastnst.errors import InputError
 from fastnst.images.files import to_tensor
 
-WIDTH, HEIGHT = 720, 420
-LEFT, RIGHT, TOP, BOTTOM = 76, 20, 34, 46
-BACKGROUND, INK, GRID = (255, 255, 255), (30, 30, 30), (225, 225, 225)
-COLOURS = ((31, 119, 180), (214, 90, 40), (44, 140, 60), (150, 80, 170), (120, 90, 60), (90, 90, 90))
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH, HEIGHT = 900, 540
+"""In pixels."""
+MARKERS = "osD^v<>PX*hp"
 
 
 class Line(NamedTuple):
@@ -23,6 +27,15 @@ class Line(NamedTuple):
     label: str
     x: Sequence[float]
     y: Sequence[float]
+
+
+class Point(NamedTuple):
+    """A contender's figures in one discipline: colours tell contenders apart, markers disciplines."""
+
+    contender: str
+    discipline: str
+    x: float
+    y: float
 
 
 def plot(title: str, x_label: str, lines: Sequence[Line], log_x: bool = False) -> Tensor:
@@ -35,62 +48,53 @@ def plot(title: str, x_label: str, lines: Sequence[Line], log_x: bool = False) -
     Returns:
         (3, HEIGHT, WIDTH) in [0, 1].
     """
-    image = Image.new("RGB", (WIDTH, HEIGHT), BACKGROUND)
-    draw = ImageDraw.Draw(image)
-    font = ImageFont.load_default(size=13)
-
-    def across(value: float) -> float:
-        return math.log10(max(value, 1e-12)) if log_x else value
-
-    x_values = [across(x) for line in lines for x in line.x]
-    y_values = [math.log10(max(y, 1e-12)) for line in lines for y in line.y]
-    x_low, x_high = min(x_values), max(max(x_values), min(x_values) + 1e-9)
-    y_low, y_high = min(y_values) - 0.05, max(y_values) + 0.05
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        """Of values on the (possibly logarithmic) axes."""
-        return (
-            LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT),
-            HEIGHT - BOTTOM - (y - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM),
-        )
-
-    for tick in _log_ticks(y_low, y_high):
-        _, level = place(x_low, math.log10(tick))
-        draw.line([(LEFT, level), (WIDTH - RIGHT, level)], GRID)
-        draw.text((LEFT - 6, level), f"{tick:g}", INK, font, anchor="rm")
-    ticks = [math.log10(tick) for tick in _log_ticks(x_low, x_high)] if log_x else _even_ticks(x_low, x_high)
-    for position in ticks:
-        column, _ = place(position, y_low)
-        draw.line([(column, TOP), (column, HEIGHT - BOTTOM)], GRID)
-        draw.text((column, HEIGHT - BOTTOM + 5), f"{10**position if log_x else position:.5g}", INK, font, anchor="ma")
-    draw.rectangle([(LEFT, TOP), (WIDTH - RIGHT, HEIGHT - BOTTOM)], outline=INK)
-    draw.text((WIDTH / 2, TOP / 2), title, INK, font, anchor="mm")
-    draw.text(((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12), x_label, INK, font, anchor="mm")
-    for number, line in enumerate(lines):
-        colour = COLOURS[number % len(COLOURS)]
-        heights = [math.log10(max(y, 1e-12)) for y in line.y]
-        pairs = zip(map(across, line.x), heights, strict=True) if line.x else ((x, heights[0]) for x in (x_low, x_high))
-        points = [place(x, y) for x, y in pairs]
-        draw.line(points, colour, 2)
-        if len(points) <= 5:
-            for column, level in points:
-                draw.ellipse([(column - 3, level - 3), (column + 3, level + 3)], fill=colour)
-        label = TOP + 10 + 17 * number
-        draw.line([(WIDTH - RIGHT - 190, label), (WIDTH - RIGHT - 166, label)], colour, 3)
-        draw.text((WIDTH - RIGHT - 160, label), line.label, INK, font, anchor="lm")
-    return to_tensor(image)
+    figure, axes = _axes(title)
+    for line in lines:
+        if line.x:
+            axes.plot(line.x, line.y, label=line.label, marker="o" if len(line.x) <= 5 else None)
+        else:
+            axes.axhline(line.y[0], label=line.label, linestyle="--", color=f"C{len(axes.lines)}")
+    axes.set(xlabel=x_label, yscale="log", xscale="log" if log_x else "linear")
+    axes.legend()
+    return _picture(figure)
 
 
-def _log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten between two decimal logarithms; only the powers where there are many."""
-    steps = (1, 2, 5) if high - low < 3 else (1,)
-    powers = range(math.floor(low), math.ceil(high) + 1)
-    return [step * 10.0**power for power in powers for step in steps if low <= math.log10(step * 10.0**power) <= high]
+def scatter(title: str, x_label: str, y_label: str, points: Sequence[Point]) -> Tensor:
+    """Draw points, with a legend for the contenders and one for the disciplines.
+
+    Returns:
+        (3, HEIGHT, WIDTH) in [0, 1].
+    """
+    figure, axes = _axes(title)
+    contenders = list(dict.fromkeys(point.contender for point in points))
+    disciplines = list(dict.fromkeys(point.discipline for point in points))
+    colours = {name: f"C{number % 10}" for number, name in enumerate(contenders)}
+    markers = {name: MARKERS[number % len(MARKERS)] for number, name in enumerate(disciplines)}
+    for point in points:
+        axes.plot(point.x, point.y, markers[point.discipline], color=colours[point.contender], alpha=0.8)
+    for name in contenders:
+        axes.plot([], [], "s", color=colours[name], label=name)
+    for name in disciplines:
+        axes.plot([], [], markers[name], color="grey", label=name)
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small")
+    return _picture(figure)
 
 
-def _even_ticks(low: float, high: float) -> list[float]:
-    rough = (high - low) / 5
-    unit = 10.0 ** math.floor(math.log10(rough))
-    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
-    first = math.ceil(low / step)
-    return [step * number for number in range(first, math.floor(high / step + 1e-9) + 1)]
+def _axes(title: str) -> tuple[Figure, Axes]:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise InputError("plots need matplotlib: pip install 'fastnst[plots]'") from None
+    figure = Figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot(title=title)
+    axes.grid(alpha=0.4)
+    return figure, axes
+
+
+def _picture(figure: Figure) -> Tensor:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return to_tensor(Image.open(buffer).convert("RGB"))

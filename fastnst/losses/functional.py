@@ -13,11 +13,13 @@ def gram_matrix(features: Tensor) -> Tensor:
         features: (N, C, H, W).
 
     Returns:
-        (N, C, C), float32 or wider.
+        (N, C, C), float32, also where autocast computes in half precision.
     """
     n, c, h, w = features.shape
-    flat = features.reshape(n, c, h * w)
-    return torch.bmm(flat, flat.transpose(1, 2)).float() / (c * h * w)
+    device = features.device.type if torch.amp.is_autocast_available(features.device.type) else "cpu"
+    with torch.autocast(device, enabled=False):  # which would sum in half precision
+        flat = features.float().reshape(n, c, h * w)
+        return torch.bmm(flat, flat.transpose(1, 2)) / (c * h * w)
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -33,6 +35,28 @@ def relative_content_loss(features: Tensor, target: Tensor, eps: float = 1e-8) -
     """
     difference = (features.float() - target.float()).square().sum(dim=(1, 2, 3))
     return (difference / (target.float().square().sum(dim=(1, 2, 3)) + eps)).mean()
+
+
+def normalized_content_loss(features: Tensor, target: Tensor, eps: float = 1e-3, floor: float = 1e-4) -> Tensor:
+    """Squared distance of features (N, C, H, W) after each channel was brought to mean 0 and variance 1, mean over all.
+
+    The normalized perceptual loss (Park & Lee 2019, "Arbitrary Style Transfer with Style-Attentional Networks", arXiv
+    1812.02342, section 3.3): 2 - 2r for two channels with the correlation r. So 0 is the photograph's own structure and
+    2 none of it, whatever contrast and energy the style asks for; the term weighs the same for every painting.
+
+    Args:
+        eps: added to both variances, in units of the target's: a flat channel has a gradient.
+        floor: channels whose variance in the target is below this part of the mean over channels are left out.
+    """
+    variance, mean = torch.var_mean(features.float(), dim=(2, 3), correction=0, keepdim=True)
+    target_variance, target_mean = torch.var_mean(target.float(), dim=(2, 3), correction=0, keepdim=True)
+    varies = target_variance > floor * target_variance.mean(dim=1, keepdim=True)
+    scale, target_scale = (
+        torch.rsqrt(torch.where(varies, one + eps * target_variance, 1.0)) for one in (variance, target_variance)
+    )
+    difference = (features.float() - mean) * scale - (target.float() - target_mean) * target_scale
+    each = difference.square().mean(dim=(2, 3), keepdim=True) * varies
+    return (each.sum(dim=1) / varies.sum(dim=1).clamp(min=1)).mean()
 
 
 def style_loss(gram: Tensor, target: Tensor) -> Tensor:

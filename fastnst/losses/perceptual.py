@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,18 @@ from torch import Tensor, nn
 from fastnst.errors import InputError
 from fastnst.features.vgg import VGG
 from fastnst.losses import functional
+
+CONTENT_LAYERS = {"relu2_2": 1.0}
+STYLE_LAYERS = {"relu1_2": 1.0, "relu2_2": 1.0, "relu3_3": 1.0, "relu4_3": 1.0}
+CONTENT_DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "normalized": functional.normalized_content_loss,
+    "relative": functional.relative_content_loss,
+    "squared": functional.content_loss,
+}
+STYLE_DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "relative": functional.relative_style_loss,
+    "squared": functional.style_loss,
+}
 
 
 class Objective(NamedTuple):
@@ -34,7 +46,8 @@ class Objective(NamedTuple):
 class PerceptualLoss(nn.Module):
     """Content, style and total variation (Johnson, Alahi & Fei-Fei 2016, section 3.2).
 
-    The style picture becomes Gram matrices once, here, which stay as buffers.
+    The style picture becomes Gram matrices once, here, which stay as buffers. The defaults are those of training
+    (`configs/loss/normalized.yaml`).
 
     Args:
         vgg: loss network; it must have been built with all layers named below.
@@ -42,8 +55,8 @@ class PerceptualLoss(nn.Module):
         content_layers: ``{layer: weight}``.
         style_layers: ``{layer: weight}``.
         content_weight, style_weight, tv_weight: weight of each term, at least 0.
-        normalized: divide each content and style term by the energy of its target (see
-            :func:`~fastnst.losses.functional.relative_style_loss`); ``False`` gives the paper's formulas.
+        content_distance, style_distance: of :data:`CONTENT_DISTANCES` and :data:`STYLE_DISTANCES`; ``"squared"`` is the
+            paper's, the others make a weight mean the same for every photograph, painting and loss network.
         tv_form: ``"squared"`` or ``"l1"``.
         tv_range: pixel range in which the total variation is measured: 1 for [0, 1]; 255 for the paper's.
 
@@ -55,12 +68,13 @@ class PerceptualLoss(nn.Module):
         self,
         vgg: VGG,
         style: Tensor,
-        content_layers: Mapping[str, float],
-        style_layers: Mapping[str, float],
-        content_weight: float = 1.0,
-        style_weight: float = 1.0,
-        tv_weight: float = 0.0,
-        normalized: bool = True,
+        content_layers: Mapping[str, float] = CONTENT_LAYERS,
+        style_layers: Mapping[str, float] = STYLE_LAYERS,
+        content_weight: float = 4.0,
+        style_weight: float = 3.0,
+        tv_weight: float = 1.0,
+        content_distance: str = "normalized",
+        style_distance: str = "relative",
         tv_form: str = "squared",
         tv_range: float = 1.0,
     ) -> None:
@@ -73,10 +87,13 @@ class PerceptualLoss(nn.Module):
             )
         if not isinstance(tv_range, int | float) or not 0 < tv_range < math.inf:
             raise InputError(f"loss.tv_range={tv_range!r}: expected a number above 0.")
-        if not isinstance(normalized, bool):
-            raise InputError(f"loss.normalized={normalized!r}: expected true or false.")
-        if tv_form not in ("squared", "l1"):
-            raise InputError(f"loss.tv_form={tv_form!r}: expected 'squared' or 'l1'.")
+        for name, value, known in (
+            ("content_distance", content_distance, CONTENT_DISTANCES),
+            ("style_distance", style_distance, STYLE_DISTANCES),
+            ("tv_form", tv_form, ("squared", "l1")),
+        ):
+            if value not in known:
+                raise InputError(f"loss.{name}={value!r}: expected one of {', '.join(known)}.")
         missing = [layer for layer in (*content_layers, *style_layers) if layer not in vgg.layers]
         if missing:
             raise InputError(f"the loss network was built without {missing}: it has {vgg.layers}.")
@@ -86,7 +103,7 @@ class PerceptualLoss(nn.Module):
         self.weights = {name: float(weight) for name, weight in weights.items()}
         if not any((content_weight and self.content_layers, style_weight and self.style_layers)):
             raise InputError("content and style weights are all zero: give one of them, and a layer, a weight above 0.")
-        self.normalized = normalized
+        self.content_distance, self.style_distance = content_distance, style_distance
         self.tv_form = tv_form
         self.tv_range = tv_range
         if min(style.shape[-2:]) < vgg.minimum_size:
@@ -117,8 +134,8 @@ class PerceptualLoss(nn.Module):
         """
         targets = self.content_features(content) if isinstance(content, Tensor) else content
         features = self.vgg(stylized)
-        compare_content = functional.relative_content_loss if self.normalized else functional.content_loss
-        compare_style = functional.relative_style_loss if self.normalized else functional.style_loss
+        compare_content = CONTENT_DISTANCES[self.content_distance]
+        compare_style = STYLE_DISTANCES[self.style_distance]
         layers, terms = {}, {name: stylized.new_zeros(()) for name in ("content", "style")}
         for layer, weight in self.content_layers.items():
             layers[f"content/{layer}"] = compare_content(features[layer], targets[layer])
@@ -130,3 +147,15 @@ class PerceptualLoss(nn.Module):
         terms["total_variation"] = functional.total_variation(self.tv_range * stylized, self.tv_form)
         weighted = {name: self.weights[name] * value for name, value in terms.items()}
         return Objective(sum(weighted.values(), stylized.new_zeros(())), terms, weighted, layers)
+
+
+def current_arguments(loss: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of :class:`PerceptualLoss` from those of any version, as the cards of older models have them.
+
+    Until 0.1 ``normalized`` stood for both distances: true for ``"relative"``, false for ``"squared"``.
+    """
+    arguments = dict(loss)
+    if "normalized" in arguments:
+        distance = "relative" if arguments.pop("normalized") else "squared"
+        arguments |= {"content_distance": distance, "style_distance": distance}
+    return arguments

@@ -15,6 +15,7 @@ from fastnst.features.activations import scale_activations
 from fastnst.images.files import read_image
 from fastnst.images.resizing import resize_short_side
 from fastnst.losses import PerceptualLoss
+from fastnst.losses.perceptual import current_arguments
 
 
 def build_vgg(settings: Mapping[str, Any], layers: Sequence[str] | None = None, photos: Sequence[Tensor] = ()) -> VGG:
@@ -42,11 +43,11 @@ def build_objective(vgg: VGG, style: Tensor, loss: Mapping[str, Any], scale: flo
     Args:
         vgg: from :func:`build_vgg`.
         style: (3, H, W) in [0, 1].
-        loss: arguments of :class:`~fastnst.losses.PerceptualLoss`.
+        loss: arguments of :class:`~fastnst.losses.PerceptualLoss`, of this or an older version.
         scale: the style picture is resized by this first; see :mod:`fastnst.optimization.pyramid`.
     """
     style = resize_short_side(style, max(1, round(scale * min(style.shape[-2:]))))
-    return PerceptualLoss(vgg, style[None].to(vgg.mean), **loss)
+    return PerceptualLoss(vgg, style[None].to(vgg.mean), **current_arguments(loss))
 
 
 def read_picture(path: str | os.PathLike, size: int, name: str) -> Tensor:

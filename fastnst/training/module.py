@@ -36,8 +36,9 @@ class StyleTransferModule(pl.LightningModule):
         learning_rate: the optimiser's highest learning rate.
         optimizer: ``"adam"`` (Johnson et al. 2016) or ``"muon"`` (:class:`~fastnst.training.muon.Muon`).
         schedule: ``"constant"`` (Johnson et al. 2016) or ``"one_cycle"`` (see :func:`one_cycle`).
-        range_weight: weight of the penalty on what enters the tanh beyond ``range_limit``, mean of the squared excess:
-            beyond, the tanh is flat and white or black patches would stay for good.
+        range_weight: weight of the penalty on what enters the tanh beyond ``range_limit``, mean of the squared excess,
+            in units of the objective (1: an excess of 1 costs as much as the whole objective): beyond, the tanh is flat
+            and white or black patches would stay for good.
         range_limit: in units of the tanh's argument.
         seed: of the grain's place in each step, which depends on it and on the step only, so that a resumed run sees
             the same.
@@ -99,8 +100,9 @@ class StyleTransferModule(pl.LightningModule):
             objective = self.imitation(stylized, batch["images"])
         else:
             objective = self.loss(stylized, batch["images"])
-        self._record("train", objective, excess)
-        return objective.total + self.range_weight * excess
+        penalty = self.range_weight * objective.total.detach() * excess
+        self._record("train", objective, penalty)
+        return objective.total + penalty
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
         """The objective on held-out photographs, as ``held_out/...``."""
@@ -164,15 +166,16 @@ class StyleTransferModule(pl.LightningModule):
         own = {name: value for name, value in self.state_dict().items() if name.startswith(FROZEN)}
         checkpoint["state_dict"] = {**checkpoint["state_dict"], **own}
 
-    def _record(self, stage: str, objective: Objective, excess: Tensor | None = None) -> None:
+    def _record(self, stage: str, objective: Objective, penalty: Tensor | None = None) -> None:
         values = {f"{stage}/{name}": value for name, value in objective.terms.items()}
         values |= {f"{stage}/layers/{name}": value for name, value in objective.layers.items()}
         values |= {f"{stage}/weighted/{name}": value for name, value in objective.weighted.items()}
         values[f"{stage}/total"] = objective.total
         if stage == "train" and self.teacher is not None:
             values.setdefault("train/imitation", objective.total.new_zeros(()))  # not in the objective any more
-        if excess is not None:
-            values[f"{stage}/weighted/range"] = self.range_weight * excess
+        if penalty is not None:
+            values[f"{stage}/weighted/range"] = penalty.detach()
+            values[f"{stage}/total"] = objective.total + penalty
             self.last_objective = objective
             if self._trainer is not None and self.trainer.world_size > 1:  # all of them in one exchange
                 mean = self.trainer.strategy.reduce(torch.stack(list(values.values())), reduce_op="mean")

@@ -56,6 +56,45 @@ def test_relative_content_loss():
     assert functional.relative_content_loss(1000 * x, 1000 * y).item() == pytest.approx(np.mean(each))
 
 
+def test_gram_under_autocast_is_summed_in_float32():
+    """In bfloat16 the inner products would be off by some thousandths."""
+    x, _ = pair(shape=(1, 8, 40, 40))
+    with torch.autocast("cpu", torch.bfloat16):
+        gram = functional.gram_matrix(x)
+    assert gram.dtype == torch.float32
+    expected = np.einsum("nchw,ndhw->ncd", x.double().numpy(), x.double().numpy()) / (8 * 40 * 40)
+    np.testing.assert_allclose(gram.numpy(), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_normalized_content_loss_by_correlations():
+    """Without ``eps`` it is 2 - 2r, r the mean of the channels' correlation coefficients."""
+    x, y = pair(shape=(2, 3, 6, 7))
+    r = [np.corrcoef(x[n, c].flatten(), y[n, c].flatten())[0, 1] for n in range(2) for c in range(3)]
+    assert functional.normalized_content_loss(x, y, eps=0).item() == pytest.approx(2 - 2 * np.mean(r), rel=1e-5)
+    assert functional.normalized_content_loss(y, y, eps=0).item() == pytest.approx(0, abs=1e-6)
+    assert functional.normalized_content_loss(-y, y, eps=0).item() == pytest.approx(4, rel=1e-5)
+
+
+def test_normalized_content_loss_asks_nothing_of_brightness_and_contrast():
+    x, y = pair(shape=(1, 3, 6, 7))
+    scale, shift = torch.tensor([2.0, 30.0, 500.0])[:, None, None], torch.tensor([-7.0, 0.0, 90.0])[:, None, None]
+    value = functional.normalized_content_loss(x, y, eps=0).item()
+    assert functional.normalized_content_loss(scale * x + shift, y, eps=0).item() == pytest.approx(value, rel=1e-4)
+    assert functional.normalized_content_loss(x, scale[[0]] * y + 5, eps=0).item() == pytest.approx(value, rel=1e-4)
+
+
+def test_channels_that_do_not_vary_in_the_photograph_are_left_out():
+    x, y = pair(shape=(1, 3, 6, 7))
+    y[:, 1] = 0.25
+    rest = functional.normalized_content_loss(x[:, [0, 2]], y[:, [0, 2]]).item()
+    assert functional.normalized_content_loss(x, y).item() == pytest.approx(rest, rel=1e-5)
+    x.requires_grad_()
+    flat = torch.full((1, 3, 6, 7), 0.5)
+    assert functional.normalized_content_loss(x, flat).item() == 0
+    functional.normalized_content_loss(flat.requires_grad_(), pair(shape=(1, 3, 6, 7))[1]).backward()
+    assert flat.grad.isfinite().all() and flat.grad.abs().sum() > 0
+
+
 def test_style_loss_by_loops():
     x, y = pair(shape=(2, 3, 3))
     total = sum((x[n, i, j] - y[0, i, j]).item() ** 2 for n in range(2) for i in range(3) for j in range(3))
@@ -104,6 +143,7 @@ def test_gradients():
             functional.gram_matrix,
             lambda value: functional.content_loss(value, y),
             lambda value: functional.relative_content_loss(value, y),
+            lambda value: functional.normalized_content_loss(value, y),
             lambda value: functional.style_loss(functional.gram_matrix(value), target[0]),
             lambda value: functional.relative_style_loss(functional.gram_matrix(value), target),
             lambda value: functional.total_variation(value, "squared"),

@@ -7,6 +7,7 @@ import torch
 from fastnst.errors import InputError
 from fastnst.features import VGG, load_vgg_weights
 from fastnst.losses import PerceptualLoss
+from fastnst.losses.perceptual import current_arguments
 
 CONTENT = {"relu2_2": 2.0}
 STYLE = {"relu1_2": 1.0, "relu2_2": 0.5}
@@ -31,21 +32,25 @@ def gram(features: np.ndarray) -> np.ndarray:
     return np.einsum("nchw,ndhw->ncd", features, features) / features[0].size
 
 
-@pytest.mark.parametrize("normalized", [True, False])
-def test_terms_by_numpy(vgg, pictures, normalized):
+@pytest.mark.parametrize("distance", ["relative", "squared"])
+def test_terms_by_numpy(vgg, pictures, distance):
     style, stylized, content = pictures
-    loss = build(vgg, style, content_weight=3.0, style_weight=7.0, tv_weight=0.1, normalized=normalized)
+    relative = distance == "relative"
+    loss = build(
+        vgg, style, content_weight=3.0, style_weight=7.0, tv_weight=0.1,
+        content_distance=distance, style_distance=distance,
+    )  # fmt: skip
     s, x, c = ({name: value.double().numpy() for name, value in vgg(each).items()} for each in pictures)
     contents = [
         ((x["relu2_2"][n] - c["relu2_2"][n]) ** 2).sum()
-        / ((c["relu2_2"][n] ** 2).sum() if normalized else c["relu2_2"][n].size)
+        / ((c["relu2_2"][n] ** 2).sum() if relative else c["relu2_2"][n].size)
         for n in range(2)
     ]
     styles = {}
     for layer in STYLE:
         target = gram(s[layer])[0]
         difference = ((gram(x[layer]) - target) ** 2).sum(axis=(1, 2)).mean()
-        styles[layer] = difference / (target**2).sum() if normalized else difference
+        styles[layer] = difference / (target**2).sum() if relative else difference
     pixels = stylized.double().numpy()
     variation = (np.diff(pixels, axis=2) ** 2).mean() + (np.diff(pixels, axis=3) ** 2).mean()
     terms = {
@@ -77,8 +82,17 @@ def test_the_style_picture_itself_has_no_style_loss_and_the_content_no_content_l
     assert loss(content, content).terms["content"].item() == 0
 
 
+def test_settings_of_older_models_give_the_objective_they_were_trained_with(vgg, pictures):
+    style, stylized, content = pictures
+    for normalized, distance in ((True, "relative"), (False, "squared")):
+        old = build(vgg, style, **current_arguments({"normalized": normalized, "style_weight": 2.0}))
+        new = build(vgg, style, content_distance=distance, style_distance=distance, style_weight=2.0)
+        assert old(stylized, content).total == new(stylized, content).total
+    assert current_arguments({"style_weight": 2.0}) == {"style_weight": 2.0}
+
+
 def test_one_weight_serves_every_loss_network_and_picture():
-    """What `normalized` promises: scaling all features (another network, another picture) changes no term."""
+    """What `loss=normalized` promises: scaling all features (another network, another picture) changes no term."""
     weights = load_vgg_weights()
     scaled = {name: value.clone() for name, value in weights.state.items()}
     scaled["features.2.weight"] *= 1000
@@ -154,7 +168,9 @@ def test_a_term_without_layers(vgg, pictures):
         ({"content_weight": 0.0, "style_weight": 0.0, "tv_weight": 1.0}, "style weights are all zero"),
         ({"content_layers": {}, "style_layers": {"relu1_2": 0.0}}, "style weights are all zero"),
         ({"style_layers": {"relu4_1": 1.0}}, "built without .*relu4_1"),
-        ({"tv_form": "huber"}, "'huber': expected 'squared' or 'l1'"),
+        ({"tv_form": "huber"}, "'huber': expected one of squared, l1"),
+        ({"content_distance": "cosine"}, "content_distance='cosine': expected one of normalized, relative, squared"),
+        ({"style_distance": None}, "style_distance=None: expected one of relative, squared"),
     ],
 )
 def test_what_is_refused(vgg, pictures, options, message):

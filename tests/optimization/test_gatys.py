@@ -40,7 +40,7 @@ def test_the_objective_falls(loss, content, start, options):
 def test_the_scale_of_the_objective_does_not_matter(vgg, content, factor):
     """In float32 and without our scaling, 1e9 never moves and 1e-6 never learns its curvature."""
     layers = {"relu1_1": 1.0, "relu2_1": 1.0}
-    loss = PerceptualLoss(vgg, noise(2)[None], {"relu2_1": 1.0}, layers, factor, 5 * factor)
+    loss = PerceptualLoss(vgg, noise(2)[None], {"relu2_1": 1.0}, layers, factor, 5 * factor, 0, "relative")
     result = optimize_picture(loss, content, content, 12)
     assert result.objective < 0.3 * result.curve[0]
     assert result.curve[0] / factor == pytest.approx(measured(loss, content, content) / factor)
@@ -48,7 +48,7 @@ def test_the_scale_of_the_objective_does_not_matter(vgg, content, factor):
 
 def test_a_linear_layer_is_solved(vgg, content):
     """The features of conv1_1 are linear in the pixels: least squares, whose answer is the picture itself."""
-    loss = PerceptualLoss(vgg, content[None], {"conv1_1": 1.0}, {})
+    loss = PerceptualLoss(vgg, content[None], {"conv1_1": 1.0}, {}, tv_weight=0, content_distance="relative")
     result = optimize_picture(loss, content, noise(9), 60)
     assert (result.picture - content).abs().mean() < 0.01
 
@@ -92,7 +92,7 @@ def test_ctrl_c_in_the_middle_of_a_step(loss, content, monkeypatch):
 
 
 def test_stops_when_it_stalls(vgg, loss, content):
-    same = PerceptualLoss(vgg, content[None], {"relu2_1": 1.0}, {})  # starts where it wants to be: 0
+    same = PerceptualLoss(vgg, content[None], {"relu2_1": 1.0}, {}, tv_weight=0)  # starts where it wants to be: 0
     result = optimize_picture(same, content, content, 50, stall_window=4)
     assert result.stopped == "stalled" and len(result.curve) == 5 and torch.equal(result.picture, content)
     assert optimize_picture(loss, content, content, 50, stall_tolerance=0.9, stall_window=5).stopped == "stalled"

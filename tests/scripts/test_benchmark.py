@@ -171,7 +171,7 @@ def test_plot_has_every_line():
     for log_x in (False, True):
         picture = plot("title", "x", lines, log_x)
         assert picture.shape == (3, HEIGHT, WIDTH)
-        for red, green, blue in ((31, 119, 180), (214, 90, 40)):
+        for red, green, blue in ((31, 119, 180), (255, 127, 14)):
             colour = torch.tensor([red, green, blue])[:, None, None] / 255
             assert ((picture - colour).abs().amax(0) < 0.01).sum() > 100
     plot("one point", "x", [Line("a", [5], [1.0])])

@@ -62,11 +62,24 @@ def test_training_step_by_hand(build):
     z = module.network.preactivation(content)
     stylized = 0.5 + 150 / 255 * torch.tanh(z)
     excess = (z.abs() - 1.2).clamp(min=0).square().mean()
-    expected = module.loss(stylized, content).total + 2.0 * excess
+    objective = module.loss(stylized, content).total
+    expected = objective + 2.0 * objective.item() * excess
     torch.testing.assert_close(module.training_step(batch(), 0), expected)
     logged = module.logged
-    assert logged["train/weighted/range"].item() == pytest.approx(2 * excess.item())
-    assert logged["train/total"].item() == pytest.approx((expected - 2 * excess).item(), rel=1e-5)
+    assert excess > 0
+    assert logged["train/weighted/range"].item() == pytest.approx(2 * (objective * excess).item(), rel=1e-5)
+    assert logged["train/total"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_range_penalty_weighs_the_same_for_every_objective(build):
+    """A thousand times the weights, a thousand times the loss and its gradient, the penalty's part included."""
+    gradients = []
+    for factor in (1.0, 1000.0):
+        module = build()
+        module.loss.weights = {name: factor * weight for name, weight in module.loss.weights.items()}
+        module.training_step(batch(), 0).backward()
+        gradients.append(module.network.to_rgb.weight.grad)
+    torch.testing.assert_close(gradients[1], 1000 * gradients[0], rtol=1e-3, atol=1e-3)
 
 
 def test_validation_measures_what_is_shown(build):
@@ -124,8 +137,8 @@ def test_a_teacher_is_imitated_first(build):
     z = module.network.preactivation(content)
     difference = (0.5 + 150 / 255 * torch.tanh(z) - teacher(content)).square().mean()
     excess = 2 * (z.abs() - 1.2).clamp(min=0).square().mean()
-    torch.testing.assert_close(found, 100 * difference + excess)
-    torch.testing.assert_close(after, module.loss(module.network.to_unit_range(z), content).total + excess)
+    torch.testing.assert_close(found, 100 * difference * (1 + excess))
+    torch.testing.assert_close(after, module.loss(module.network.to_unit_range(z), content).total * (1 + excess))
     assert difference > 0.001 and module.logged["train/imitation"] == 0
 
 
