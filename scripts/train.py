@@ -86,11 +86,13 @@ def train(config: DictConfig) -> Path:
     require_whole("seed", settings["seed"], 0)
     require_whole("trainer.max_steps", settings["trainer"]["max_steps"], 1)
     require_whole("preview_size", settings["preview_size"], 16)
+    require_whole("final_photos", settings["final_photos"], 0)
+    require_whole("final_size", settings["final_size"], 16)
 
     import pytorch_lightning as pl
 
     from fastnst.data.datamodule import PhotoDataModule
-    from fastnst.training.build import begin_from, build_callbacks, build_module
+    from fastnst.training.build import build_callbacks, build_module
     from fastnst.training.console import keep_quiet
     from fastnst.training.files import RunFiles
     from fastnst.training.folder import find_checkpoint, open_run_folder, set_aside
@@ -98,6 +100,7 @@ def train(config: DictConfig) -> Path:
     from fastnst.training.processes import GO_ON, announce_dead_processes, is_first_process, lost_process
     from fastnst.training.resumption import find_resume_point, fingerprint
     from fastnst.training.run import build_trainer, check_publishable, finish, fit, read_style, speed_up
+    from fastnst.training.start import begin_from
 
     keep_quiet()
     announce_dead_processes()
@@ -119,7 +122,7 @@ def train(config: DictConfig) -> Path:
     module = build_module(settings, style)
     data.setup()
     if settings["initial"] is not None and resume is None:
-        begin_from(module, settings["initial"])
+        begin_from(module, settings["initial"], style, data.some_photos(4))
     command = " ".join(["python scripts/train.py", *HydraConfig.get().overrides.task])
     callbacks = build_callbacks(settings, command, data, style, folder)
     trainer = build_trainer(settings["trainer"], folder, callbacks, settings["validate_every"])

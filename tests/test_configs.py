@@ -121,7 +121,8 @@ def test_train_from_another_models_weights(train, tmp_path):
     second = load_model(tmp_path / "second" / "model.ckpt")
     assert second.card["style"]["name"] == "mosaic" and second.card["settings"]["initial"] == "first/model.ckpt"
     for name, value in first.network.state_dict().items():
-        torch.testing.assert_close(second.network.state_dict()[name], value, atol=1e-7, rtol=0)
+        if not name.startswith("to_rgb"):  # adapted to the other style: tests/training/test_start.py
+            torch.testing.assert_close(second.network.state_dict()[name], value, atol=1e-7, rtol=0)
     answer = train("initial=first/model.ckpt", "network.arguments.kernel=5", "output_dir=third")
     assert answer.code == 2 and "give a model of the same network" in answer.err
     assert "nothing.ckpt" in train("initial=nothing.ckpt").err

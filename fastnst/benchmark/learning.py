@@ -167,7 +167,7 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
         VGG(list(STYLE_LAYERS), load_vgg_weights()),
         read_picture(picture_path(options.style), STYLE_SIZE, "style.size")[None],
         {"relu2_2": 1.0}, STYLE_LAYERS,
-        content_weight=1.0, style_weight=5.0, tv_weight=1e-6, tv_range=255.0,
+        content_weight=1.0, style_weight=5.0, moments_weight=0.0, tv_weight=1e-6, tv_range=255.0,
         content_distance="squared", style_distance="squared",
     )  # fmt: skip
     command = [

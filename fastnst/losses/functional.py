@@ -59,11 +59,20 @@ def normalized_content_loss(features: Tensor, target: Tensor, eps: float = 1e-3,
     return (each.sum(dim=1) / varies.sum(dim=1).clamp(min=1)).mean()
 
 
+def moments(features: Tensor) -> Tensor:
+    """Mean and deviation of each channel (N, C, H, W): (N, 2, C), as in Huang & Belongie 2017 (arXiv 1703.06868).
+
+    A Gram matrix weighs channels by their energy squared, so that it hardly sees the faint ones; these do.
+    """
+    variance, mean = torch.var_mean(features.float(), dim=(2, 3), correction=0)
+    return torch.stack([mean, (variance + torch.finfo(torch.float32).tiny).sqrt()], dim=1)
+
+
 def style_loss(gram: Tensor, target: Tensor) -> Tensor:
     """Squared Frobenius norm of the difference of Gram matrices, mean over pictures (Johnson et al. 2016, equation 4).
 
     Args:
-        gram: (N, C, C).
+        gram: (N, C, C), or other statistics: the :func:`moments` (N, 2, C).
         target: (C, C) or (N, C, C).
     """
     return (gram - target).square().sum(dim=(-2, -1)).mean()
@@ -77,6 +86,16 @@ def relative_style_loss(gram: Tensor, target: Tensor, eps: float = 1e-8) -> Tens
     """
     energy = target.square().sum(dim=(-2, -1))
     return ((gram - target).square().sum(dim=(-2, -1)) / (energy + eps)).mean()
+
+
+def style_distance(gram: Tensor, target: Tensor, eps: float = 1e-8) -> Tensor:
+    """Frobenius norm of the difference of Gram matrices over that of the target's: no square, unlike the losses above.
+
+    Its gradient is as large far from the style as near to it: a quiet painting, from which everything is far, does not
+    drown the content, and an energetic one is still approached when it is near.
+    """
+    lengths = torch.linalg.matrix_norm(gram - target), torch.linalg.matrix_norm(target)
+    return (lengths[0] / (lengths[1] + eps)).mean()
 
 
 def total_variation(pictures: Tensor, form: str = "squared") -> Tensor:

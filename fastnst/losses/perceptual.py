@@ -15,12 +15,15 @@ from fastnst.losses import functional
 
 CONTENT_LAYERS = {"relu2_2": 1.0}
 STYLE_LAYERS = {"relu1_2": 1.0, "relu2_2": 1.0, "relu3_3": 1.0, "relu4_3": 1.0}
+STATISTICS = {"style": functional.gram_matrix, "moments": functional.moments}
+"""What is compared with the style picture, by the term that compares it."""
 CONTENT_DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "normalized": functional.normalized_content_loss,
     "relative": functional.relative_content_loss,
     "squared": functional.content_loss,
 }
 STYLE_DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "unsquared": functional.style_distance,
     "relative": functional.relative_style_loss,
     "squared": functional.style_loss,
 }
@@ -31,8 +34,8 @@ class Objective(NamedTuple):
 
     Attributes:
         total: the sum of the weighted terms, a scalar.
-        terms: ``{"content": ..., "style": ..., "total_variation": ...}`` as the formulas give them, layers summed with
-            their layer weights.
+        terms: ``{"content": ..., "style": ..., "moments": ..., "total_variation": ...}`` as the formulas give them,
+            layers summed with their layer weights.
         weighted: the same terms times their weights; they sum to ``total``.
         layers: every layer's own term before its weights: ``{"content/relu2_2": ..., "style/relu1_2": ...}``.
     """
@@ -46,15 +49,15 @@ class Objective(NamedTuple):
 class PerceptualLoss(nn.Module):
     """Content, style and total variation (Johnson, Alahi & Fei-Fei 2016, section 3.2).
 
-    The style picture becomes Gram matrices once, here, which stay as buffers. The defaults are those of training
-    (`configs/loss/normalized.yaml`).
+    The style picture becomes Gram matrices and moments once, here, which stay as buffers. The defaults are those of
+    training (`configs/loss/normalized.yaml`).
 
     Args:
         vgg: loss network; it must have been built with all layers named below.
         style: the style picture (1, 3, H, W), RGB in [0, 1], any size that the loss network takes.
         content_layers: ``{layer: weight}``.
         style_layers: ``{layer: weight}``.
-        content_weight, style_weight, tv_weight: weight of each term, at least 0.
+        content_weight, style_weight, moments_weight, tv_weight: weight of each term, at least 0.
         content_distance, style_distance: of :data:`CONTENT_DISTANCES` and :data:`STYLE_DISTANCES`; ``"squared"`` is the
             paper's, the others make a weight mean the same for every photograph, painting and loss network.
         tv_form: ``"squared"`` or ``"l1"``.
@@ -72,6 +75,7 @@ class PerceptualLoss(nn.Module):
         style_layers: Mapping[str, float] = STYLE_LAYERS,
         content_weight: float = 4.0,
         style_weight: float = 3.0,
+        moments_weight: float = 0.0,
         tv_weight: float = 1.0,
         content_distance: str = "normalized",
         style_distance: str = "relative",
@@ -79,7 +83,9 @@ class PerceptualLoss(nn.Module):
         tv_range: float = 1.0,
     ) -> None:
         super().__init__()
-        weights = {"content": content_weight, "style": style_weight, "total_variation": tv_weight}
+        weights = {
+            "content": content_weight, "style": style_weight, "moments": moments_weight, "total_variation": tv_weight,
+        }  # fmt: skip
         values = [*weights.values(), *content_layers.values(), *style_layers.values()]
         if any(not isinstance(value, int | float) or not 0 <= value < math.inf for value in values):
             raise InputError(
@@ -101,7 +107,7 @@ class PerceptualLoss(nn.Module):
         self.content_layers = {layer: float(weight) for layer, weight in content_layers.items() if weight > 0}
         self.style_layers = {layer: float(weight) for layer, weight in style_layers.items() if weight > 0}
         self.weights = {name: float(weight) for name, weight in weights.items()}
-        if not any((content_weight and self.content_layers, style_weight and self.style_layers)):
+        if not any((content_weight and self.content_layers, (style_weight or moments_weight) and self.style_layers)):
             raise InputError("content and style weights are all zero: give one of them, and a layer, a weight above 0.")
         self.content_distance, self.style_distance = content_distance, style_distance
         self.tv_form = tv_form
@@ -114,11 +120,12 @@ class PerceptualLoss(nn.Module):
             )
         with torch.no_grad():
             for layer, features in vgg(style, list(self.style_layers)).items() if self.style_layers else ():
-                self.register_buffer(f"gram_{layer}", functional.gram_matrix(features)[0])
+                for term, statistics in STATISTICS.items():
+                    self.register_buffer(f"{term}_{layer}", statistics(features)[0])
 
     def target_gram(self, layer: str) -> Tensor:
         """The style picture's Gram matrix (C, C) at ``layer``."""
-        return self.get_buffer(f"gram_{layer}")
+        return self.get_buffer(f"style_{layer}")
 
     @torch.no_grad()
     def content_features(self, content: Tensor) -> dict[str, Tensor]:
@@ -136,14 +143,15 @@ class PerceptualLoss(nn.Module):
         features = self.vgg(stylized)
         compare_content = CONTENT_DISTANCES[self.content_distance]
         compare_style = STYLE_DISTANCES[self.style_distance]
-        layers, terms = {}, {name: stylized.new_zeros(()) for name in ("content", "style")}
+        layers, terms = {}, {name: stylized.new_zeros(()) for name in ("content", *STATISTICS)}
         for layer, weight in self.content_layers.items():
             layers[f"content/{layer}"] = compare_content(features[layer], targets[layer])
             terms["content"] = terms["content"] + weight * layers[f"content/{layer}"]
         for layer, weight in self.style_layers.items():
-            gram = functional.gram_matrix(features[layer])
-            layers[f"style/{layer}"] = compare_style(gram, self.target_gram(layer))
-            terms["style"] = terms["style"] + weight * layers[f"style/{layer}"]
+            for term, statistics in STATISTICS.items():
+                target = self.get_buffer(f"{term}_{layer}")
+                layers[f"{term}/{layer}"] = compare_style(statistics(features[layer]), target)
+                terms[term] = terms[term] + weight * layers[f"{term}/{layer}"]
         terms["total_variation"] = functional.total_variation(self.tv_range * stylized, self.tv_form)
         weighted = {name: self.weights[name] * value for name, value in terms.items()}
         return Objective(sum(weighted.values(), stylized.new_zeros(())), terms, weighted, layers)
@@ -157,5 +165,5 @@ def current_arguments(loss: Mapping[str, Any]) -> dict[str, Any]:
     arguments = dict(loss)
     if "normalized" in arguments:
         distance = "relative" if arguments.pop("normalized") else "squared"
-        arguments |= {"content_distance": distance, "style_distance": distance}
+        arguments |= {"content_distance": distance, "style_distance": distance, "moments_weight": 0.0}
     return arguments

@@ -23,7 +23,7 @@ def reconstruct_features(
     vgg: VGG, picture: Tensor, layer: str, steps: int = 200, seed: int = 0, callback: Callback | None = None
 ) -> Result:
     """A picture whose features at ``layer`` are those of ``picture`` (3, H, W), from noise."""
-    loss = PerceptualLoss(vgg, picture[None], {layer: 1.0}, {}, 1.0, 0.0, SMOOTHNESS, content_distance="relative")
+    loss = PerceptualLoss(vgg, picture[None], {layer: 1.0}, {}, 1.0, tv_weight=SMOOTHNESS, content_distance="relative")
     start = starting_picture("noise", picture, picture, seed)
     return optimize_picture(loss, picture, start, steps, callback=callback)
 
@@ -45,6 +45,8 @@ def synthesise_texture(
 ) -> Result:
     """A picture with the Gram matrices of ``picture`` (3, H, W) at all layers down to ``layer``, from noise."""
     layers = dict.fromkeys(texture_layers(layer, vgg.architecture), 1.0)
-    loss = PerceptualLoss(vgg, picture[None], {}, layers, tv_weight=0.0)
+    loss = PerceptualLoss(
+        vgg, picture[None], {}, layers, style_weight=1.0, moments_weight=0.0, tv_weight=0.0, style_distance="relative"
+    )
     start = starting_picture("noise", picture, picture, seed)
     return optimize_picture(loss, picture, start, steps, callback=callback)

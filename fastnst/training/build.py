@@ -42,24 +42,6 @@ def build_module(settings: dict[str, Any], style: Tensor) -> StyleTransferModule
     )
 
 
-def begin_from(module: StyleTransferModule, model: str) -> None:
-    """Take the weights of a trained model, of this style or another one, as the first ones.
-
-    Args:
-        model: a model file, or the name of one in ``checkpoints/``.
-
-    Raises:
-        InputError: it cannot be read, or its network is another one.
-    """
-    given, network = load_model(find_model(model)).network, module.network
-    if not isinstance(given, TransformerNetwork) or given.arguments != network.arguments:
-        raise InputError(
-            f"initial={model}: its network is {getattr(given, 'arguments', 'an ONNX model')}, this run's is "
-            f"{network.arguments}: give a model of the same network, or network.arguments that are its own."
-        )
-    network.load_state_dict(given.state_dict())
-
-
 def read_teacher(settings: dict[str, Any]) -> TransformerNetwork | None:
     """The network of ``teacher=MODEL``, or None.
 

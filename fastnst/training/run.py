@@ -26,6 +26,7 @@ from fastnst.images.files import read_image
 from fastnst.images.resizing import resize_short_side
 from fastnst.training.events import Curves, EventLogger
 from fastnst.training.files import LAST, MODEL, RunFiles, WholeFiles
+from fastnst.training.final_figures import measure
 from fastnst.training.guards import NonFiniteGuard, SkippedPhotos
 from fastnst.training.interruption import StopOnSignals
 from fastnst.training.module import StyleTransferModule
@@ -172,6 +173,16 @@ def finish(
         print(f"Stopped by {signal.Signals(received).name} before the first step was done.", flush=True)
         sys.exit(128 + received)
     files, guard = callbacks[RunFiles], callbacks[NonFiniteGuard]
+    photos = data.validation_paths[: settings["final_photos"]]
+    if photos and received is None:
+        style = read_style(settings["style"]["image"], settings["style"]["size"])
+        network = module.network.eval()
+        figures = measure(network, photos, data.open_validation_photo, style, settings["final_size"])
+        files.card["fidelity"] = figures
+        print(
+            f"\nOn held-out photographs: content kept {figures['content']:.2f} (the photograph: 1), style distance "
+            f"{figures['style']:.2f} (the photograph: {figures['photograph_style']:.2f}, the painting: 0)."
+        )
     files.write_model(trainer, module)
     model = folder / MODEL
     log_hyperparameters(trainer, settings, files.metrics)

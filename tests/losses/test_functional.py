@@ -111,6 +111,35 @@ def test_relative_style_loss():
     assert functional.relative_style_loss(0 * x, y[0]).item() == pytest.approx(1)
 
 
+def test_style_distance_is_the_root_of_the_relative_loss():
+    x, y = pair(shape=(2, 3, 3))
+    x64, target = x.double().numpy(), y[0].double().numpy()
+    expected = np.mean([np.linalg.norm(x64[n] - target) for n in range(2)]) / np.linalg.norm(target)
+    assert functional.style_distance(x, y[0]).item() == pytest.approx(expected)
+    assert functional.style_distance(0 * x, y[0]).item() == pytest.approx(1)
+
+
+def test_style_distance_has_a_gradient_of_one_length_far_and_near_and_none_at_the_style():
+    _, target = pair(shape=(1, 3, 3))
+    lengths = []
+    for far in (100.0, 0.01, 0.0):
+        x = (target * (1 + far)).requires_grad_()
+        functional.style_distance(x, target).backward()
+        lengths.append(x.grad.norm().item())
+    assert lengths[0] == pytest.approx(lengths[1], rel=1e-4) and lengths[1] > 0.1 and lengths[2] == 0
+
+
+def test_moments_by_numpy():
+    x, _ = pair()
+    found, expected = functional.moments(x), x.double().numpy()
+    np.testing.assert_allclose(found[:, 0].numpy(), expected.mean(axis=(2, 3)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found[:, 1].numpy(), expected.std(axis=(2, 3)), rtol=1e-4)
+    assert functional.moments(x.bfloat16()).dtype == torch.float32
+    dead = torch.zeros(1, 2, 3, 3, requires_grad=True)  # after a ReLU a whole channel may be 0
+    functional.moments(dead).sum().backward()
+    assert dead.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("loss", [functional.relative_content_loss, functional.relative_style_loss])
 def test_targets_without_any_activation_divide_by_nothing(loss):
     zeros = torch.zeros(1, 3, 3) if loss is functional.relative_style_loss else torch.zeros(1, 3, 2, 2)
@@ -146,6 +175,8 @@ def test_gradients():
             lambda value: functional.normalized_content_loss(value, y),
             lambda value: functional.style_loss(functional.gram_matrix(value), target[0]),
             lambda value: functional.relative_style_loss(functional.gram_matrix(value), target),
+            lambda value: functional.style_distance(functional.gram_matrix(value), target),
+            lambda value: functional.style_distance(functional.moments(value), functional.moments(y)),
             lambda value: functional.total_variation(value, "squared"),
             lambda value: functional.total_variation(value, "l1"),
         ):

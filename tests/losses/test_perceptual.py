@@ -32,13 +32,13 @@ def gram(features: np.ndarray) -> np.ndarray:
     return np.einsum("nchw,ndhw->ncd", features, features) / features[0].size
 
 
-@pytest.mark.parametrize("distance", ["relative", "squared"])
+@pytest.mark.parametrize("distance", ["unsquared", "relative", "squared"])
 def test_terms_by_numpy(vgg, pictures, distance):
     style, stylized, content = pictures
-    relative = distance == "relative"
+    relative = distance != "squared"
     loss = build(
-        vgg, style, content_weight=3.0, style_weight=7.0, tv_weight=0.1,
-        content_distance=distance, style_distance=distance,
+        vgg, style, content_weight=3.0, style_weight=7.0, moments_weight=5.0, tv_weight=0.1,
+        content_distance="relative" if relative else "squared", style_distance=distance,
     )  # fmt: skip
     s, x, c = ({name: value.double().numpy() for name, value in vgg(each).items()} for each in pictures)
     contents = [
@@ -46,24 +46,35 @@ def test_terms_by_numpy(vgg, pictures, distance):
         / ((c["relu2_2"][n] ** 2).sum() if relative else c["relu2_2"][n].size)
         for n in range(2)
     ]
-    styles = {}
-    for layer in STYLE:
-        target = gram(s[layer])[0]
-        difference = ((gram(x[layer]) - target) ** 2).sum(axis=(1, 2)).mean()
-        styles[layer] = difference / (target**2).sum() if relative else difference
+
+    def compared(statistics):
+        target = statistics(s)[0]
+        difference = ((statistics(x) - target) ** 2).reshape(2, -1).sum(axis=1)
+        if distance == "unsquared":
+            return (difference**0.5).mean() / (target**2).sum() ** 0.5
+        return difference.mean() / ((target**2).sum() if relative else 1)
+
+    styles = {layer: compared(lambda f, layer=layer: gram(f[layer])) for layer in STYLE}
+    moments = {
+        layer: compared(lambda f, layer=layer: np.stack([f[layer].mean((2, 3)), f[layer].std((2, 3))], axis=1))
+        for layer in STYLE
+    }
     pixels = stylized.double().numpy()
     variation = (np.diff(pixels, axis=2) ** 2).mean() + (np.diff(pixels, axis=3) ** 2).mean()
     terms = {
         "content": 2.0 * np.mean(contents),
         "style": styles["relu1_2"] + 0.5 * styles["relu2_2"],
+        "moments": moments["relu1_2"] + 0.5 * moments["relu2_2"],
         "total_variation": variation,
     }
     objective = loss(stylized, content)
     assert {name: value.item() for name, value in objective.terms.items()} == pytest.approx(terms, rel=1e-4)
-    weighted = {"content": 3 * terms["content"], "style": 7 * terms["style"], "total_variation": 0.1 * variation}
+    weighted = {"content": 3 * terms["content"], "style": 7 * terms["style"], "moments": 5 * terms["moments"]}
+    weighted["total_variation"] = 0.1 * variation
     assert {name: value.item() for name, value in objective.weighted.items()} == pytest.approx(weighted, rel=1e-4)
     assert objective.total.item() == pytest.approx(sum(weighted.values()), rel=1e-4)
     layers = {"content/relu2_2": np.mean(contents)} | {f"style/{layer}": value for layer, value in styles.items()}
+    layers |= {f"moments/{layer}": value for layer, value in moments.items()}
     assert {name: value.item() for name, value in objective.layers.items()} == pytest.approx(layers, rel=1e-4)
 
 
@@ -86,7 +97,13 @@ def test_settings_of_older_models_give_the_objective_they_were_trained_with(vgg,
     style, stylized, content = pictures
     for normalized, distance in ((True, "relative"), (False, "squared")):
         old = build(vgg, style, **current_arguments({"normalized": normalized, "style_weight": 2.0}))
-        new = build(vgg, style, content_distance=distance, style_distance=distance, style_weight=2.0)
+        new = build(
+            vgg,
+            style,
+            content_distance=distance,
+            style_distance=distance,
+            style_weight=2.0,
+        )
         assert old(stylized, content).total == new(stylized, content).total
     assert current_arguments({"style_weight": 2.0}) == {"style_weight": 2.0}
 
@@ -135,8 +152,8 @@ def test_gradient_descends(vgg, pictures):
 
 def test_style_buffers(vgg, pictures):
     loss = build(vgg, pictures[0])
-    assert sorted(name for name, _ in loss.named_buffers() if name.startswith("gram")) == [
-        "gram_relu1_2", "gram_relu2_2",
+    assert sorted(name for name, _ in loss.named_buffers(recurse=False)) == [
+        "moments_relu1_2", "moments_relu2_2", "style_relu1_2", "style_relu2_2",
     ]  # fmt: skip
     assert loss.target_gram("relu2_2").shape == (128, 128)
 
@@ -146,7 +163,7 @@ def test_terms_of_weight_zero_still_show(vgg, pictures):
     objective = build(vgg, style, style_weight=0.0)(stylized, content)
     assert objective.terms["style"] > 0 and objective.weighted["style"] == 0
     objective = build(vgg, style, style_layers={"relu1_2": 1.0, "relu2_2": 0.0})(stylized, content)
-    assert list(objective.layers) == ["content/relu2_2", "style/relu1_2"]
+    assert list(objective.layers) == ["content/relu2_2", "style/relu1_2", "moments/relu1_2"]
 
 
 def test_a_term_without_layers(vgg, pictures):
@@ -170,7 +187,7 @@ def test_a_term_without_layers(vgg, pictures):
         ({"style_layers": {"relu4_1": 1.0}}, "built without .*relu4_1"),
         ({"tv_form": "huber"}, "'huber': expected one of squared, l1"),
         ({"content_distance": "cosine"}, "content_distance='cosine': expected one of normalized, relative, squared"),
-        ({"style_distance": None}, "style_distance=None: expected one of relative, squared"),
+        ({"style_distance": None}, "style_distance=None: expected one of unsquared, relative, squared"),
     ],
 )
 def test_what_is_refused(vgg, pictures, options, message):

@@ -27,5 +27,6 @@ def content() -> torch.Tensor:
 def loss(vgg) -> PerceptualLoss:
     return PerceptualLoss(
         vgg, noise(2, 16, 16)[None], {"relu2_1": 1.0}, {"relu1_1": 1.0, "relu2_1": 0.5},
-        content_weight=1, style_weight=10, tv_weight=0, content_distance="relative",
+        content_weight=1, style_weight=10, moments_weight=0, tv_weight=0,
+        content_distance="relative", style_distance="relative",
     )  # fmt: skip

@@ -40,7 +40,9 @@ def test_the_objective_falls(loss, content, start, options):
 def test_the_scale_of_the_objective_does_not_matter(vgg, content, factor):
     """In float32 and without our scaling, 1e9 never moves and 1e-6 never learns its curvature."""
     layers = {"relu1_1": 1.0, "relu2_1": 1.0}
-    loss = PerceptualLoss(vgg, noise(2)[None], {"relu2_1": 1.0}, layers, factor, 5 * factor, 0, "relative")
+    loss = PerceptualLoss(
+        vgg, noise(2)[None], {"relu2_1": 1.0}, layers, factor, 5 * factor, 0, 0, "relative", "relative"
+    )
     result = optimize_picture(loss, content, content, 12)
     assert result.objective < 0.3 * result.curve[0]
     assert result.curve[0] / factor == pytest.approx(measured(loss, content, content) / factor)

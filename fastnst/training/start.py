@@ -1,0 +1,67 @@
+"""Where a training starts: with the weights of a trained model, its colours and contrast adapted to the new style."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fastnst.checkpoints import find_model, load_model
+from fastnst.errors import InputError
+from fastnst.losses import PerceptualLoss
+from fastnst.networks import TransformerNetwork
+from fastnst.networks.transformer import OUTPUT_RANGE
+from fastnst.training.module import StyleTransferModule
+
+CONTRASTS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
+"""Tried in turn, in units of the style picture's own contrast."""
+
+
+def begin_from(module: StyleTransferModule, model: str, style: Tensor, content: Tensor) -> None:
+    """Take the weights of a trained model, of this style or another one, as the first ones.
+
+    Args:
+        model: a model file, or the name of one in ``checkpoints/``.
+        style: (3, H, W) in [0, 1].
+        content: some photographs (N, 3, H, W) in [0, 1] to adapt the output on.
+
+    Raises:
+        InputError: it cannot be read, or its network is another one.
+    """
+    given, network = load_model(find_model(model)).network, module.network
+    if not isinstance(given, TransformerNetwork) or given.arguments != network.arguments:
+        raise InputError(
+            f"initial={model}: its network is {getattr(given, 'arguments', 'an ONNX model')}, this run's is "
+            f"{network.arguments}: give a model of the same network, or network.arguments that are its own."
+        )
+    network.load_state_dict(given.state_dict())
+    if network.arguments["output"] == "tanh":
+        adapt_output(network, module.loss, style, content)
+
+
+@torch.no_grad()
+def adapt_output(network: TransformerNetwork, loss: PerceptualLoss, style: Tensor, content: Tensor) -> None:
+    """Give the network's pictures the colours of ``style`` and the contrast that the objective likes best.
+
+    A model of an energetic painting is so far from a quiet one that descending from there would first turn everything
+    grey, and its strokes would have to be learnt again. Only the last convolution changes; it stays as it is where no
+    contrast is better.
+    """
+    z = network.preactivation(content).float()
+    targets = loss.content_features(content)
+    deviation, mean = torch.std_mean(z, dim=(0, 2, 3))
+    pixels = ((style.to(z) - 0.5) / OUTPUT_RANGE).atanh().flatten(1)  # before the tanh; the range is wider than [0, 1]
+    wanted_deviation, wanted_mean = torch.std_mean(pixels, dim=1)
+
+    def objective(scale: Tensor, shift: Tensor) -> float:
+        stylized = network.to_unit_range(z * scale[:, None, None] + shift[:, None, None])
+        return loss(stylized, targets).total.item()
+
+    best = objective(torch.ones_like(mean), torch.zeros_like(mean))
+    weight, bias = network.to_rgb.weight.clone(), network.to_rgb.bias.clone()  # type: ignore[union-attr]
+    for contrast in CONTRASTS:
+        scale = contrast * wanted_deviation / deviation
+        shift = wanted_mean - mean * scale
+        if (value := objective(scale, shift)) < best:
+            best = value
+            network.to_rgb.weight.copy_(weight * scale[:, None, None, None])
+            network.to_rgb.bias.copy_(bias * scale + shift)  # type: ignore[union-attr]
