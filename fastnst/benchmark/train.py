@@ -111,7 +111,8 @@ def examples_step(style: Tensor, device: torch.device, batch: int) -> Step:
     """The step of pytorch/examples' fast_neural_style, from its description, with our VGG weights.
 
     Both pictures pass VGG16 up to relu4_3; the style's Gram matrices are those of the style repeated over the batch;
-    mean squared differences, weights 1e5 and 1e10; Adam; float32; both losses are read after each step.
+    mean squared differences, weights 1e5 and 1e10; Adam; float32; both losses are read after each step. Its convolutions
+    are torch's own.
     """
     network = ExamplesNetwork().to(device)
     vgg = VGG(LAYERS, load_vgg_weights()).to(device)

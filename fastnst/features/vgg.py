@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastnst.convolution import convolution
 from fastnst.errors import InputError
 from fastnst.features.weights import VGGWeights
 
@@ -132,11 +133,11 @@ class VGG(nn.Module):
         x = (pictures - self.mean) / self.std
         features: dict[str, Tensor] = {}
         block = "1"
-        for name, convolution in self.convolutions.items():
+        for name, layer in self.convolutions.items():
             if name[4] != block:
                 x = self._pool(x)
                 block = name[4]
-            x = convolution(x)
+            x = convolution(x, layer.weight, bias=layer.bias, padding=(1, 1))
             if name in wanted:
                 features[name] = x
                 x = F.relu(x)

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastnst.convolution import Conv2d
+
 
 class InstanceNorm(nn.Module):
     """Instance normalisation with affine parameters (Ulyanov et al. 2016, arXiv 1607.08022, equation 4).
@@ -93,12 +95,10 @@ class TransposedBlock(nn.Sequential):
         )
 
 
-def reflected_conv(
-    in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1
-) -> nn.Conv2d:
+def reflected_conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1) -> Conv2d:
     """A convolution that pads by reflection, so that the picture's border looks like its inside."""
     padding = kernel_size // 2
-    return nn.Conv2d(
+    return Conv2d(
         in_channels, out_channels, kernel_size, stride, padding=padding, padding_mode="reflect", groups=groups
     )
 

@@ -27,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastnst.convolution import convolution
 from fastnst.networks import TransformerNetwork
 from fastnst.networks.blocks import InstanceNorm
 from fastnst.stylization.bands import (
@@ -41,7 +42,7 @@ from fastnst.stylization.bands import (
     interleave,
     workers,
 )
-from fastnst.stylization.kernels import convolution, kernel_of_phases, phases_of_upsampling
+from fastnst.stylization.kernels import kernel_of_phases, phases_of_upsampling
 
 CANCELLATION = 256.0
 """Where a channel's squared mean is more than this many times its variance, E[x^2] - E[x]^2 in float32 loses digits

@@ -1,30 +1,11 @@
-"""Convolutions rewritten so that fewer multiplications give the same map."""
+"""Kernels rewritten so that fewer multiplications give the same map."""
 
 from __future__ import annotations
 
 import itertools
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-
-WINOGRAD_CHANNELS = 16
-"""From so many channels in and out Winograd's transforms cost less than they save."""
-
-
-def convolution(x: Tensor, kernel: Tensor, stride: tuple[int, int] = (1, 1), bias: Tensor | None = None) -> Tensor:
-    """Of a map that has its border already; by NNPACK where it is the faster one."""
-    if stride == (1, 1) and nnpack_helps(kernel):
-        zeros = kernel.new_zeros(kernel.shape[0]) if bias is None else bias
-        return torch._nnpack_spatial_convolution(x, kernel, zeros, [0, 0])
-    return F.conv2d(x, kernel, bias, stride)
-
-
-def nnpack_helps(kernel: Tensor) -> bool:
-    """Winograd for 3x3 between many channels, FFT for 5x5 and 9x9."""
-    if not torch.backends.nnpack.is_available():
-        return False
-    return kernel.shape[-1] > 3 or min(kernel.shape[:2]) >= WINOGRAD_CHANNELS
 
 
 def phases_of_upsampling(kernel: Tensor) -> Tensor:

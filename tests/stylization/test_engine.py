@@ -68,20 +68,6 @@ def test_without_nnpack(monkeypatch):
         assert (CpuEngine(network)(picture) - network(picture)).abs().max() < LEVEL / 4
 
 
-def test_nnpack_computes_the_convolution():
-    torch.manual_seed(0)
-    for kernel, places in (
-        (torch.randn(32, 16, 3, 3), 21),
-        (torch.randn(12, 8, 5, 5), 18),
-        (torch.randn(4, 3, 9, 9), 30),
-    ):
-        x, bias = torch.randn(1, kernel.shape[1], places, places + 5), torch.randn(kernel.shape[0])
-        assert kernels.nnpack_helps(kernel) == torch.backends.nnpack.is_available()
-        expected = F.conv2d(x.double(), kernel.double(), bias.double())
-        error = kernels.convolution(x, kernel, bias=bias) - expected
-        assert error.abs().max() < 1e-4 * expected.abs().max()
-
-
 def test_upsampling_in_phases_is_upsampling_then_convolution():
     torch.manual_seed(0)
     block = UpsampleBlock(3, 5).double()

@@ -1,0 +1,97 @@
+"""Convolutions that need fewer multiplications for the same map, by NNPACK, which is part of torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+WINOGRAD_CHANNELS = 16
+"""From so many channels in and out Winograd's transforms cost less than they save."""
+WINOGRAD_PLACES = 24 * 24
+"""From so many places of a map: NNPACK transforms the kernels anew for each, which smaller ones do not pay for."""
+
+
+def convolution(
+    x: Tensor,
+    kernel: Tensor,
+    stride: tuple[int, ...] = (1, 1),
+    bias: Tensor | None = None,
+    padding: tuple[int, ...] = (0, 0),
+) -> Tensor:
+    """As ``F.conv2d``, forward and for the gradient of ``x`` by NNPACK where it is the faster one: not for the weights'.
+
+    (N, C, H, W), a kernel (D, C, k, k) and D biases to (N, D, H', W').
+    """
+    if stride == (1, 1) and nnpack_helps(x, kernel):
+        return _ByNnpack.apply(x, kernel, bias, padding)
+    return F.conv2d(x, kernel, bias, stride, padding)
+
+
+def nnpack_helps(x: Tensor, kernel: Tensor) -> bool:
+    """Winograd for 3x3 between many channels, FFT for 5x5 and 9x9, in float32 on the CPU.
+
+    ``torch.backends.nnpack.flags(enabled=False)`` keeps everything with torch's own convolutions.
+    """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled(x.device.type):
+        return False
+    if (
+        any(one.device.type != "cpu" or one.dtype != torch.float32 for one in (x, kernel))
+        or kernel.shape[1] != x.shape[1]
+    ):
+        return False
+    if not torch._C._get_nnpack_enabled() or not torch.backends.nnpack.is_available():
+        return False
+    if kernel.shape[-1] > 3:
+        return True
+    return min(kernel.shape[:2]) >= WINOGRAD_CHANNELS and x.shape[-2] * x.shape[-1] >= WINOGRAD_PLACES
+
+
+class Conv2d(nn.Conv2d):
+    """torch's, by :func:`convolution` while it trains; without gradients it is torch's alone, as exports expect it."""
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if not torch.is_grad_enabled() or self.groups > 1:
+            return super()._conv_forward(input, weight, bias)
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            input, padding = F.pad(input, self._reversed_padding_repeated_twice, self.padding_mode), (0, 0)
+        return convolution(input, weight, self.stride, bias, padding)
+
+
+class _ByNnpack(torch.autograd.Function):
+    """The gradient of a convolution's input is a convolution, too: of the gradient, with the kernel turned by 180
+    degrees, its channels in and out exchanged, and k - 1 pixels of padding less the padding there was."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernel: Tensor, bias: Tensor | None, padding: tuple[int, int]) -> Tensor:
+        ctx.padding, ctx.biases = padding, None if bias is None else list(bias.shape)
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, kernel)
+        return _picture_by_picture(x, kernel, bias, padding)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, kernel = ctx.saved_tensors
+        of_x = of_kernel = of_bias = None
+        if ctx.needs_input_grad[0]:
+            turned = kernel.flip(2, 3).transpose(0, 1).contiguous()
+            of_x = _picture_by_picture(gradient, turned, None, [kernel.shape[-1] - 1 - one for one in ctx.padding])
+        if ctx.needs_input_grad[1]:
+            _, of_kernel, of_bias = torch.ops.aten.convolution_backward(
+                gradient, x, kernel, ctx.biases, [1, 1], ctx.padding, [1, 1], False, [0, 0], 1,
+                [False, True, ctx.needs_input_grad[2]],
+            )  # fmt: skip
+        elif ctx.needs_input_grad[2]:
+            of_bias = gradient.sum((0, 2, 3))
+        return of_x, of_kernel, of_bias, None
+
+
+def _picture_by_picture(x: Tensor, kernel: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
+    """NNPACK on one after the other: a batch at once needs far more memory than its caches have, and twice the time."""
+    zeros = kernel.new_zeros(kernel.shape[0]) if bias is None else bias
+    maps = [torch._nnpack_spatial_convolution(one, kernel, zeros, padding) for one in x.split(1)]
+    return maps[0] if len(maps) == 1 else torch.cat(maps)
