@@ -19,7 +19,7 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch reads it once: large
 gc.disable()  # imports make many objects and hardly any garbage; looking for it would be a quarter of the start
 # ruff: noqa: E402
 
-from fastnst.checkpoints import find_model, load_model
+from fastnst.checkpoints import find_model, load_model, style_name
 from fastnst.errors import InputError, input_errors_end_with_code_2, one_line
 from fastnst.images.color import COLOR_MODES
 from fastnst.images.files import MAX_PIXELS, save_image
@@ -107,10 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
     from fastnst.stylization.outputs import plan
     from fastnst.stylization.streams import STREAM, files_for_streams
 
-    names = [
-        path.stem if path.stem != "model" else model.card["style"]["name"]
-        for path, model in zip(paths, models, strict=True)
-    ]
+    names = [style_name(path, model.card) for path, model in zip(paths, models, strict=True)]
     source = options.input or next(photo for photo in sample_photos() if photo.stem == "chelsea")
     out = sys.stderr if options.output == STREAM else sys.stdout
     with files_for_streams(source, options.output, options.format, sys.stdin, sys.stdout) as files:
