@@ -138,8 +138,9 @@ def stylize_all(work: list[tuple[Path, Path]], options: argparse.Namespace, mode
                 if options.sheet is not None:
                     shown.append((source.stem, *still))
             del result, still  # not held while the next is painted
-    except KeyboardInterrupt:
-        print(f"Stopped; what was finished until then: {work[min(finished, len(work) - 1)][1]}", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        begun = f", and {stop}" if str(stop) else ""  # a video's frames so far
+        print(f"Stopped; {finished - failed} of {len(work)} done{begun}.", file=sys.stderr)
         return 130
     if shown:
         from fastnst.images.grids import labelled_grid

@@ -37,7 +37,7 @@ def stylize_video(
 
     Raises:
         InputError: there was not a single frame, or the file cannot be written.
-        KeyboardInterrupt: passed on after the file was closed.
+        KeyboardInterrupt: passed on after the file was closed; says what is in it, if there is one.
     """
     ended = threading.Event()
     decoded: queue.Queue[Any] = queue.Queue(WAITING)
@@ -71,7 +71,7 @@ def stylize_video(
     threads = [threading.Thread(target=decode, daemon=True), threading.Thread(target=encode, daemon=True)]
     for thread in threads:
         thread.start()
-    done = 0
+    done, interrupted = 0, False
     try:
         while (item := decoded.get()) is not None and not failures:
             if isinstance(item, VideoFrame):
@@ -82,6 +82,8 @@ def stylize_video(
                 if progress is not None:
                     progress(done)
             painted.put(item)
+    except KeyboardInterrupt:
+        interrupted = True
     finally:
         ended.set()
         painted.put(None)
@@ -92,6 +94,9 @@ def stylize_video(
         except (reader.av.FFmpegError, OSError) as error:
             failures.append(error)
         reader.close()
+    if interrupted:
+        kept = writer.frames > 0 and not failures
+        raise KeyboardInterrupt(f"in {writer.path} the first {writer.frames} frames" if kept else "")
     if failures:
         raise InputError(f"{writer.path} could not be finished ({reason(failures[0])}); check disk space and size")
     if writer.frames == 0:

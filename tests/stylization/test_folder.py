@@ -184,6 +184,6 @@ def test_ctrl_c_on_the_command_line(work, stylize, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Stylizer, "__call__", paint)
     answer = stylize("--model", "tiny.ckpt", "--input", "in", "--output", "out")
-    assert answer.code == 130 and answer.err == "Stopped; what was finished until then: out/c.png\n"
+    assert answer.code == 130 and answer.err == "Stopped; 2 of 5 done.\n"
     assert [line.split()[:2] for line in answer.out.splitlines()] == [["[1/5]", "in/a.png"], ["[2/5]", "in/b.jpg"]]
     assert written(work) == ["a.png", "b.png"]

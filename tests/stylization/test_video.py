@@ -181,7 +181,7 @@ def test_interruption_leaves_a_playable_file(tmp_path):
             raise KeyboardInterrupt
         return picture
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"in .*out\.mp4 the first 5 frames"):
         stylize_moving(make(tmp_path / "in.mp4", count=30), tmp_path / "out.mp4", interrupted)
     assert len(read(tmp_path / "out.mp4")) == 5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
