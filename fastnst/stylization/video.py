@@ -36,13 +36,14 @@ def stylize_video(
         progress: is told the number of finished frames.
 
     Raises:
-        InputError: there was not a single frame, or the file cannot be written.
+        InputError: there was not a single frame, or the file cannot be written; the reader's errors are passed on.
         KeyboardInterrupt: passed on after the file was closed; says what is in it, if there is one.
     """
     ended = threading.Event()
     decoded: queue.Queue[Any] = queue.Queue(WAITING)
     painted: queue.Queue[Any] = queue.Queue(WAITING)
-    failures: list[BaseException] = []
+    failures: list[BaseException] = []  # of the writer
+    unread: list[BaseException] = []
 
     def put(where: queue.Queue[Any], item: Any) -> bool:
         while not ended.is_set():
@@ -57,7 +58,7 @@ def stylize_video(
                 if not put(decoded, item):
                     return
         except BaseException as error:
-            failures.append(error)
+            unread.append(error)
         put(decoded, None)
 
     def encode() -> None:
@@ -99,5 +100,7 @@ def stylize_video(
         raise KeyboardInterrupt(f"in {writer.path} the first {writer.frames} frames" if kept else "")
     if failures:
         raise InputError(f"{writer.path} could not be finished ({reason(failures[0])}); check disk space and size")
+    if unread:
+        raise unread[0]
     if writer.frames == 0:
         raise InputError(f"{reader.path} holds no frame that can be decoded ({reader.problem or 'nothing in it'}).")

@@ -71,6 +71,7 @@ class VideoReader:
 
     def __init__(self, path: str | os.PathLike, start: float = 0.0, end: float | None = None) -> None:
         self.av = import_av()
+        self.damage = (self.av.FFmpegError, OSError, ValueError)
         self.path, self.start, self.end = Path(path), start, end
         self.problem: str | None = None
         if start < 0 or (end is not None and end <= start):
@@ -83,7 +84,7 @@ class VideoReader:
             # PyAV 19 has no such option any more: it does not stumble over titles in other encodings.
             lenient = {"metadata_errors": "ignore"} if int(self.av.__version__.partition(".")[0]) < 19 else {}
             self.container = self.av.open(str(path), **lenient)
-        except (self.av.FFmpegError, OSError, ValueError) as error:
+        except self.damage as error:
             raise InputError(f"{path} cannot be read as a video ({reason(error)}).") from None
         covers = self.av.stream.Disposition.attached_pic
         streams = [stream for stream in self.container.streams.video if not stream.disposition & covers]
@@ -141,8 +142,13 @@ class VideoReader:
                     finished = True
                     break
                 if last - zero >= self.start:
-                    yield VideoFrame(self._upright(frame), last - cut - (zero if cut else 0))
-            if finished and not self.others:
+                    try:
+                        picture = self._upright(frame)
+                    except self.damage as error:
+                        self.problem = reason(error)
+                        break
+                    yield VideoFrame(picture, last - cut - (zero if cut else 0))
+            if self.problem is not None or (finished and not self.others):
                 break
         wanted = self.duration if self.end is None else min(self.end, self.duration or self.end)
         reached = Fraction(0) if last is None else last - zero
@@ -160,10 +166,10 @@ class VideoReader:
                     yield None, packet.decode()
                 else:
                     yield packet, []
-        except (self.av.FFmpegError, OSError, ValueError) as error:
+        except self.damage as error:
             self.problem = reason(error)
         if self.problem is not None:
-            with suppress(self.av.FFmpegError, OSError, ValueError, EOFError):
+            with suppress(*self.damage, EOFError):
                 yield None, self.stream.codec_context.decode(None)
 
     def _upright(self, frame: Any) -> np.ndarray:

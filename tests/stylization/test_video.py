@@ -1,5 +1,6 @@
 """Videos keep count, times, size, turn, sound and tags, and end well whatever happens; flicker is halved."""
 
+import itertools
 from fractions import Fraction
 
 import av
@@ -194,6 +195,49 @@ def test_a_cut_video(tmp_path):
     outcome = stylize_moving(tmp_path / "cut.mkv", tmp_path / "out.mkv", lambda picture: picture)
     assert outcome.problem is not None and "cut.mkv" in outcome.problem
     assert 5 < outcome.frames < 60 and len(read(tmp_path / "out.mkv")) == outcome.frames
+
+
+@pytest.mark.parametrize("extension", [".mp4", ".gif"])
+def test_a_frame_that_cannot_be_converted_ends_the_video_as_damage_does(tmp_path, monkeypatch, extension):
+    upright, asked = VideoReader._upright, []
+
+    def broken(self, frame):
+        asked.append(frame)
+        if len(asked) == 6:
+            raise ValueError("Conversion to rgb24 with format `bayer` is not supported")
+        return upright(self, frame)
+
+    monkeypatch.setattr(VideoReader, "_upright", broken)
+    source = make(tmp_path / "in.mp4", count=30, sound=True)
+    outcome = stylize_moving(source, tmp_path / f"out{extension}", lambda picture: picture)
+    assert outcome.frames == 5
+    assert "in.mp4 is damaged after 0.17 s (Conversion to rgb24" in outcome.problem
+
+
+@pytest.mark.parametrize("error", [InputError("in.mp4 is odd."), MemoryError()])
+def test_a_failure_of_the_reader_is_passed_on(tmp_path, monkeypatch, error):
+    """It is not taken for a full disk, and what was read before is kept."""
+
+    def broken(self):
+        yield from itertools.islice(items(self), 5)
+        raise error
+
+    items = VideoReader.__iter__
+    with monkeypatch.context() as patch:
+        patch.setattr(VideoReader, "__iter__", broken)
+        with pytest.raises(type(error)) as caught:
+            stylize_moving(make(tmp_path / "in.mp4", count=30), tmp_path / "out.mp4", lambda picture: picture)
+    assert caught.value is error
+    assert len(read(tmp_path / "out.mp4")) == 5
+
+
+def test_a_full_disk_is_the_writers_failure(tmp_path, monkeypatch):
+    def full(self, item):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(VideoWriter, "write", full)
+    with pytest.raises(InputError, match=r"out\.mp4 could not be finished \(No space left on device\); check disk"):
+        stylize_moving(make(tmp_path / "in.mp4"), tmp_path / "out.mp4", lambda picture: picture)
 
 
 @pytest.mark.parametrize("extension", [".mkv", ".mp4", ".ts", ".avi", ".webm"])
