@@ -165,6 +165,24 @@ def test_start_and_end(tmp_path):
         VideoReader(source, 1, 1)
 
 
+@pytest.mark.parametrize("tenths", [(1, 4), (2, 6), (3, 7), (7, 11)])
+def test_start_and_end_are_decimal_numbers(tmp_path, tenths):
+    """The float 0.1 is a little more than a tenth, 0.7 a little less: the frame at the start is in, that at the end not."""
+    source = make(tmp_path / "in.mp4", times=[3000 * number for number in range(12)])
+    start, end = tenths
+    reader = VideoReader(source, start / 10, end / 10)
+    assert reader.frames is not None
+    times = [item.time for item in reader if isinstance(item, VideoFrame)]
+    reader.close()
+    assert times == [Fraction(number, 10) for number in range(end - start)]
+
+
+@pytest.mark.parametrize(("start", "end"), [(float("nan"), None), (float("inf"), None), (0, float("nan"))])
+def test_start_and_end_are_finite(tmp_path, start, end):
+    with pytest.raises(InputError, match="expected seconds"):
+        VideoReader(make(tmp_path / "in.mp4"), start, end)
+
+
 def test_video_to_gif_and_back(tmp_path):
     source = make(tmp_path / "in.mp4")
     assert stylize_moving(source, tmp_path / "out.gif", lambda picture: picture).frames == 12
