@@ -270,12 +270,31 @@ def test_limits_of_containers(tmp_path):
     assert left() == 70
 
 
+def gpu_figures(monkeypatch, free, reserved, allocated):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 2**40))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: reserved)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: allocated)
+
+
+def test_blocks_that_torch_keeps_of_a_gpu_are_free(monkeypatch):
+    """What the first picture needed stays reserved, and the second one of the same size gets it again."""
+    gpu, net = torch.device("cuda"), network()
+    needed, weights = memory.whole_picture_bytes(net, 500, 600), 10_000
+    total = math.ceil(1.5 * needed) + weights
+    gpu_figures(monkeypatch, total - weights, weights, weights)
+    assert memory.free_bytes(gpu) == total - weights and memory.fits(net, 500, 600, gpu)
+    gpu_figures(monkeypatch, total - weights - needed, weights + needed, weights)  # after the first picture
+    assert memory.free_bytes(gpu) == total - weights and memory.fits(net, 500, 600, gpu)
+    gpu_figures(monkeypatch, total - weights - needed, weights + needed, weights + needed)  # and while it is painted
+    assert memory.free_bytes(gpu) == total - weights - needed and not memory.fits(net, 500, 600, gpu)
+
+
 def test_a_gpu_without_room_goes_on_in_tiles(runs, monkeypatch):
     """The memory that CUDA reports decides; what it cannot foresee is answered after the error, the cache emptied."""
     gpu, emptied = torch.device("cuda"), []
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
+    gpu_figures(monkeypatch, 1000, 0, 0)
     assert memory.free_bytes(gpu) == 1000 and not memory.fits(network(), 16, 16, gpu)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**40, 2**40))
+    gpu_figures(monkeypatch, 2**40, 0, 0)
     assert memory.fits(network(), 4000, 4000, gpu)
     model, picture = Model(network(), {}, None), photograph(50, 60)
     expected = Stylizer(model, "cpu")(picture)
