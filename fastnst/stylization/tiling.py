@@ -44,6 +44,7 @@ Progress = Callable[[float], None]
 """Is told the finished part of the work, from 0 to 1."""
 
 Read = Callable[[slice, slice], Tensor]
+Layers = Callable[[Tensor], Tensor]
 
 
 class Tile(NamedTuple):
@@ -182,10 +183,10 @@ class TiledRun:
 
         return read
 
-    def _convolve(self, read: Read, layers: nn.Module, then: nn.Sequential, scale: int, work: float = 1) -> FeatureMap:
-        """Keep what ``layers`` make on disk, and its statistics in the normalisation that follows."""
+    def _convolve(self, read: Read, layers: Layers, then: nn.Sequential, scale: int, work: float = 1) -> FeatureMap:
+        """Keep what ``layers`` make on disk, and the statistics of what is kept in the normalisation that follows."""
         result: FeatureMap | None = None
-        for tile, part in self._measure(read, layers, then, scale, work):
+        for tile, part in self._measure(read, lambda x: layers(x).half().float(), then, scale, work):
             if result is None:
                 result = FeatureMap(part.shape[1], *(scale * side for side in self.cells))
             result.write(times(tile.core[0], scale), times(tile.core[1], scale), part)
@@ -193,7 +194,7 @@ class TiledRun:
         return result
 
     def _measure(
-        self, read: Read, layers: nn.Module, then: nn.Sequential, scale: int, work: float = 1
+        self, read: Read, layers: Layers, then: nn.Sequential, scale: int, work: float = 1
     ) -> Iterator[tuple[Tile, Tensor]]:
         """One pass over all tiles; after the last, ``then`` normalises with the statistics of what ``layers`` make."""
         statistics, norm = RunningStatistics(), then[0]

@@ -143,6 +143,20 @@ def test_feature_maps_keep_half_precision():
         assert kept.read(slice(0, 6), slice(0, 7)).abs().sum() > 0
 
 
+def test_statistics_are_those_of_what_is_stored():
+    """Half precision has steps of 1/128 around 10: of a channel that is nearly constant, rounding makes another one."""
+    run = TiledRun(network(), photograph(40, 48), 20)
+    made = 10 + 1e-3 * torch.rand(1, 8, 10, 12) + torch.linspace(0, 1, 8)[:, None, None]
+    norm = InstanceNorm(8)
+    with run._convolve(lambda rows, columns: made[..., rows, columns], lambda x: x, torch.nn.Sequential(norm), 1) as kept:
+        everywhere = slice(0, 10), slice(0, 12)
+        stored = kept.read(*everywhere)
+        normalised = run._reader(kept, 1, norm)(*everywhere)
+    assert (stored - made).abs().max() > 1e-3
+    expected = torch.nn.functional.instance_norm(stored.double(), eps=1e-5)
+    torch.testing.assert_close(normalised.double(), expected, atol=1e-3, rtol=0)
+
+
 def test_a_full_disk(monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
