@@ -161,7 +161,7 @@ def report(result: Any, source: Path, output: Path, place: str, alone: bool, out
         InputError: it could not be used, and is all there was to do.
     """
     if isinstance(result, Exception):
-        if alone and isinstance(result, InputError):
+        if alone:
             raise result
         print(one_line(f"{place} {source} FAILED: {result}"), file=sys.stderr, flush=True)
         return None
