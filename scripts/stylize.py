@@ -23,7 +23,6 @@ from fastnst.checkpoints import find_model, load_model, style_name
 from fastnst.errors import InputError, input_errors_end_with_code_2, one_line
 from fastnst.images.color import COLOR_MODES
 from fastnst.images.files import MAX_PIXELS, save_image
-from fastnst.stylization.tiling import STATISTICS
 
 if fresh:
     gc.freeze()
@@ -74,7 +73,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--stroke-scale", type=float, default=1.0, help="2: strokes twice as large, 0.5: half as large")
     add("--max-side", type=int, help="make pictures with a longer side smaller first")
     add("--tile", type=int, help="side of tiles in pixels (default: tiles of 512 where memory is short)")
-    add("--tile-statistics", choices=STATISTICS, default="exact", help="thumbnail: hardly any disk, but other colours")
     add("--max-pixels", type=int, default=MAX_PIXELS, help="refuse larger pictures (default: %(default)s)")
     add("--max-frames", type=int, default=10_000, help="refuse longer animations (default: %(default)s)")
     add("--quality", type=int, default=95, help="1 to 100, for JPEG, WebP, AVIF and videos (default: %(default)s)")
@@ -192,10 +190,7 @@ def prepare(options: argparse.Namespace, models: list) -> tuple[Any, Any, Any]:
         options.stroke_scale, options.max_side,
     )  # fmt: skip
     try:
-        stylizer = Stylizer(
-            models, options.device, mix=options.mix, tile=options.tile, tile_statistics=options.tile_statistics,
-            engine=options.engine,
-        )  # fmt: skip
+        stylizer = Stylizer(models, options.device, mix=options.mix, tile=options.tile, engine=options.engine)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device {options.device}: {str(error).splitlines()[0]}") from None
     return handling, controls, stylizer

@@ -50,14 +50,18 @@ def stylize_files(
     Raises:
         KeyboardInterrupt: passed on, after the picture that was being saved is saved and yielded.
     """
+
+    def read(number: int) -> Still | InputError | None:
+        return attempt(read_ahead, *work[number], handling)
+
     with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "save") as saver:
         saving: Future[Done | InputError] | None = None
-        ahead = reader.submit(attempt, read_ahead, *work[0], handling)
+        ahead = reader.submit(read, 0)
         try:
             for number, (source, output) in enumerate(work):
                 still = ahead.result()
                 if number + 1 < len(work):
-                    ahead = reader.submit(attempt, read_ahead, *work[number + 1], handling)
+                    ahead = reader.submit(read, number + 1)
                 stylized: Tensor | InputError | None = still if isinstance(still, InputError) else None
                 if isinstance(still, Still):
                     with progress() as tell:

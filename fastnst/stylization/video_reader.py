@@ -132,7 +132,8 @@ class VideoReader:
                 sound_reached = max(sound_reached, time + (packet.duration or 0) * packet.time_base)
                 if finished and self.end is not None and time > self.end + 2:
                     break
-                if (self.start == 0 or time >= self.start) and (self.end is None or time < self.end):  # sound begins before 0
+                begun = self.start == 0 or time >= self.start  # sound begins before 0
+                if begun and (self.end is None or time < self.end):
                     offset = round(self.start / packet.time_base)
                     packet.pts, packet.dts = packet.pts - offset, packet.dts - offset
                     yield packet

@@ -167,7 +167,7 @@ def test_start_and_end(tmp_path):
 
 @pytest.mark.parametrize("tenths", [(1, 4), (2, 6), (3, 7), (7, 11)])
 def test_start_and_end_are_decimal_numbers(tmp_path, tenths):
-    """The float 0.1 is a little more than a tenth, 0.7 a little less: the frame at the start is in, that at the end not."""
+    """The float 0.1 is more than a tenth, 0.7 less: the frame at the start is in, that at the end is not."""
     source = make(tmp_path / "in.mp4", times=[3000 * number for number in range(12)])
     start, end = tenths
     reader = VideoReader(source, start / 10, end / 10)
