@@ -10,8 +10,9 @@ import torch
 
 from fastnst.errors import InputError
 from fastnst.images.resizing import resize
-from fastnst.stylization import video_reader
-from fastnst.stylization.moving import stylize_moving
+from fastnst.stylization import moving, video_reader
+from fastnst.stylization.controls import Controls
+from fastnst.stylization.moving import Painter, stylize_moving
 from fastnst.stylization.temporal import Flicker, Flow, Steady
 from fastnst.stylization.video import stylize_video
 from fastnst.stylization.video_reader import VideoFrame, VideoReader
@@ -329,7 +330,7 @@ def test_refusals(tmp_path, monkeypatch):
         VideoReader(tmp_path / "in.mp4")
     monkeypatch.setitem(__import__("sys").modules, "cv2", None)
     with pytest.raises(InputError, match=r"pip install 'fastnst\[video\]'"):
-        Steady()
+        Flow()
 
 
 @pytest.fixture(scope="module")
@@ -341,7 +342,10 @@ def frames() -> list[torch.Tensor]:
 
 
 def test_flow_finds_the_motion(frames):
-    positions, trust = Flow()(frames[1], frames[0])
+    flow = Flow()
+    assert flow(frames[0]) is None
+    positions, trust = flow(frames[1])
+    assert flow(frames[2][:, 1:]) is None  # another size
     rows, columns = np.mgrid[:96, :120]
     inner = (slice(15, -15), slice(15, -15))
     assert np.abs(positions[..., 0] - columns - 2)[inner].mean() < 0.3
@@ -352,21 +356,37 @@ def test_flow_finds_the_motion(frames):
 def test_flicker_and_its_cure(frames):
     random = torch.Generator().manual_seed(1)
     noisy = [(frame + 0.1 * torch.randn(frame.shape, generator=random)).clamp(0, 1) for frame in frames]
-    plain, steadied, steady = Flicker(), Flicker(), Steady(0.8)
+    plain, steadied, own, steady, flow = Flicker(), Flicker(), Flicker(), Steady(0.8), Flow()
     for frame, result in zip(frames, noisy, strict=True):
-        plain.add(frame, result)
-        steadied.add(frame, steady(frame, result))
+        motion = flow(frame)
+        plain.add(frame, result, motion)
+        steadied.add(frame, steady(result, motion), motion)
+        own.add(frame, frame, motion)
     assert steadied.ratio < 0.5 * plain.ratio
-    own = Flicker()
-    for frame in frames:
-        own.add(frame, frame)
     assert own.ratio == pytest.approx(1) and str(Flicker()).endswith("two frames or more")
 
 
+def test_steadying_and_measuring_share_one_flow(frames, monkeypatch):
+    """Forth and back for each pair of frames, whoever asks."""
+    made = []
+
+    class Counted(Flow):
+        def __call__(self, now):
+            made.append(super().__call__(now))
+            return made[-1]
+
+    monkeypatch.setattr(moving, "Flow", Counted)
+    painter = Painter(lambda picture, controls: 1 - picture, Controls(), Steady(), Flicker())
+    for frame in frames:
+        painter(frame)
+    assert made[0] is None and None not in made[1:] and len(made) == len(frames)
+    assert Painter(lambda picture, controls: picture).flow is None
+
+
 def test_nothing_is_carried_over_a_cut(frames):
-    steady = Steady(0.9)
-    steady(frames[0], torch.zeros_like(frames[0]))
+    steady, flow = Steady(0.9), Flow()
+    steady(torch.zeros_like(frames[0]), flow(frames[0]))
     other = 1 - frames[0].flip(-1)
-    assert (steady(other, other) - other).abs().mean() < 0.03
+    assert (steady(other, flow(other)) - other).abs().mean() < 0.03
     with pytest.raises(InputError, match="temporal=1"):
         Steady(1.0)
