@@ -182,6 +182,11 @@ def find_model(name: str) -> Path:
     raise InputError(f"no model {name!r}: expected the path of a model file or one of {', '.join(known) or '(none)'}.")
 
 
+def style_name(path: Path, card: dict[str, Any]) -> str:
+    """What a model paints: its file's name, or where that is only ``model`` the style on its card, if it names one."""
+    return str((card.get("style") or {"name": path.stem})["name"]) if path.stem == "model" else path.stem
+
+
 def current_commit() -> str | None:
     """The commit of the source tree that is running, marked ``+changes`` where it differs from it; None outside git."""
     here = Path(__file__).resolve().parent

@@ -142,6 +142,13 @@ def test_damaged_and_foreign_onnx_files(model, tmp_path):
         load_model(tmp_path / "grey.onnx")
 
 
+def test_a_card_without_a_style(tmp_path):
+    save_model(tmp_path / "model.ckpt", build_network("transformer", {"width": 4, "residual_blocks": 1}), {})
+    answer = run_script("export", "--model", "model.ckpt", "--format", "safetensors", cwd=tmp_path)
+    assert answer.code == 0, answer.err
+    assert (tmp_path / "exported" / "model.safetensors").is_file()
+
+
 def test_command_lines_export_and_stylize(model, tmp_path, photos):
     photo = sorted(file for file in photos.rglob("*") if file.is_file())[0]
     answer = run_script("export", "--model", "small.ckpt", "--format", "onnx", cwd=tmp_path)

@@ -167,6 +167,13 @@ def test_preview_is_the_training_objective(optimize, tmp_path):
     assert "preset of scripts/optimize.py" in optimize("experiment=gatys_vgg16", script="preview").error()
 
 
+def test_preview_replaces_neither_of_its_two_pictures(optimize, tmp_path):
+    (tmp_path / "look_picture.png").write_bytes(b"precious")
+    tiny = ("content=photo.png", "size=36", "style.size=48", "steps=2", "output=look.png")
+    assert "look_picture.png exists and is not replaced" in optimize(*tiny, script="preview").error()
+    assert (tmp_path / "look_picture.png").read_bytes() == b"precious" and not (tmp_path / "look.png").exists()
+
+
 @pytest.mark.parametrize(
     "options, said",
     [
