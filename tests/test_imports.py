@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fastnst"
 
 ALLOWED = {
     "errors": set(),
+    "hardware": set(),
     "untrusted": set(),
     "images": {"errors"},
     "styles": {"errors", "images"},
@@ -20,7 +21,7 @@ ALLOWED = {
     "checkpoints": {"errors", "networks", "foreign", "untrusted"},
     "foreign": {"errors", "networks"},
     "stylization": {"errors", "images", "networks", "checkpoints"},
-    "training": {"errors", "images", "networks", "features", "losses", "data", "checkpoints", "untrusted"},
+    "training": {"errors", "hardware", "images", "networks", "features", "losses", "data", "checkpoints", "untrusted"},
     "optimization": {"errors", "images", "features", "losses"},
 }
 """The rooms that each may import from besides itself; `export`, `benchmark`, `demo` may everything but training."""
