@@ -114,6 +114,7 @@ def train(config: DictConfig) -> Path:
         given = any(override.startswith("output_dir=") for override in HydraConfig.get().overrides.task)
         resume = find_checkpoint(settings["ckpt_path"], folder, given)
         folder = folder if given or resume is None else resume.parent
+        settings["output_dir"] = str(folder)
     if settings["publish"] is not None:
         check_publishable(settings["publish"])
     pl.seed_everything(settings["seed"], verbose=False)
@@ -176,12 +177,22 @@ def own_device(config: DictConfig) -> Iterator[None]:
         yield
 
 
+def leave_word(sweep: str | None, word: dict[str, Any]) -> None:
+    """For the page of a sweep: how this job ended, or will have ended if nobody comes to say another word."""
+    if sweep is not None:
+        job = HydraConfig.get()
+        told = json.dumps({**word, "overrides": list(job.overrides.task)})
+        Path(sweep, f"{job.job.num:04}.json").write_text(told, encoding="utf-8")
+
+
 def answer_errors(config: DictConfig) -> None:
     """Hydra puts lines of its own around an exception that leaves a job, so ours end here."""
     register_resolvers()
     sweep = os.environ.get(SWEEP_FOLDER) if HydraConfig.get().mode is RunMode.MULTIRUN else None
     with input_errors_end_with_code_2():
-        word: dict[str, Any] = {"folder": None, "problem": "it was stopped"}
+        word: dict[str, Any] = {"folder": None, "problem": "it was killed"}
+        leave_word(sweep, word)
+        word["problem"] = "it was stopped"
         try:
             with own_device(config):
                 word = {"folder": str(train(config)), "problem": ""}
@@ -191,10 +202,7 @@ def answer_errors(config: DictConfig) -> None:
                 raise InputError(str(error)) from None
             print(f"error: {word['problem']}", file=sys.stderr, flush=True)  # the other jobs go on
         finally:
-            if sweep is not None:
-                word["overrides"] = list(HydraConfig.get().overrides.task)
-                number = HydraConfig.get().job.num
-                Path(sweep, f"{number:04}.json").write_text(json.dumps(word), encoding="utf-8")
+            leave_word(sweep, word)
 
 
 def main() -> None:

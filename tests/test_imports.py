@@ -9,18 +9,23 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fastnst"
 
 ALLOWED = {
     "errors": set(),
+    "hardware": set(),
+    "writing": {"errors"},
     "untrusted": set(),
-    "images": {"errors"},
+    "images": {"errors", "writing"},
     "styles": {"errors", "images"},
     "weights": set(),
     "networks": {"errors", "images", "untrusted"},
     "features": {"errors", "images", "untrusted"},
     "losses": {"errors", "features"},
-    "data": {"errors", "images"},
-    "checkpoints": {"errors", "networks", "foreign", "untrusted"},
+    "data": {"errors", "images", "writing"},
+    "checkpoints": {"errors", "networks", "foreign", "untrusted", "writing"},
     "foreign": {"errors", "networks"},
-    "stylization": {"errors", "images", "networks", "checkpoints"},
-    "training": {"errors", "images", "networks", "features", "losses", "data", "checkpoints", "untrusted"},
+    "stylization": {"errors", "images", "networks", "checkpoints", "writing"},
+    "training": {
+        *("errors", "hardware", "writing", "images", "networks", "features", "losses", "data", "checkpoints"),
+        "untrusted",
+    },
     "optimization": {"errors", "images", "features", "losses"},
 }
 """The rooms that each may import from besides itself; `export`, `benchmark`, `demo` may everything but training."""

@@ -202,7 +202,8 @@ class RunFiles(pl.Callback):
 
     @staticmethod
     def _validated_at(trainer: pl.Trainer, step: int) -> bool:
-        return trainer.enable_validation and step % trainer.val_check_batch == 0  # type: ignore[attr-defined, operator]
+        looks = trainer.enable_validation and sum(trainer.num_val_batches) > 0  # something is held out
+        return looks and step % trainer.val_check_batch == 0  # type: ignore[attr-defined, operator]
 
     def _collect(self, trainer: pl.Trainer) -> None:
         self.metrics |= {name: float(value) for name, value in trainer.callback_metrics.items() if name.count("/") > 0}

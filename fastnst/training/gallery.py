@@ -37,17 +37,19 @@ def finish_sweep(folder: Path) -> None:
     """Lay the runs of a sweep out in one page, ``index.html``.
 
     Args:
-        folder: with a ``NUMBER.json`` from each training: its ``overrides``, its run ``folder`` and its ``problem``.
+        folder: with a ``NUMBER.json`` from each training that was begun: its ``overrides``, its run ``folder`` and its
+            ``problem``.
 
     Raises:
         SystemExit: 1 where some of the trainings failed, 2 where all did.
     """
-    words = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("[0-9]*.json"))]
+    words = {int(path.stem): json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("[0-9]*.json")}
     if not words:
         return
-    common = set.intersection(*(set(word["overrides"]) for word in words)) if len(words) > 1 else set()
+    common = set.intersection(*(set(word["overrides"]) for word in words.values())) if len(words) > 1 else set()
     outcomes = []
-    for number, word in enumerate(words):
+    for number in range(max(words) + 1):
+        word = words.get(number, {"overrides": [], "folder": None, "problem": "it was not begun"})
         varied = ", ".join(override for override in word["overrides"] if override not in common)
         run = None if word["folder"] is None else Path(word["folder"])
         outcomes.append(Outcome(f"{number}: {varied}", run, word["problem"]))

@@ -42,6 +42,9 @@ def test_precision(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
     assert choose_precision("auto", "gpu") == "bf16-mixed"
+    for given in ("16-mixed", "16", 16):
+        with pytest.raises(InputError, match=r"trainer\.precision=16.*bf16-mixed"):
+            choose_precision(given, "gpu")
 
 
 def test_trainer(tmp_path):
