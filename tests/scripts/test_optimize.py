@@ -131,7 +131,7 @@ def test_presets_are_the_recipes():
 
 def test_sweep_ends_in_a_contact_sheet(optimize, tmp_path):
     answer = optimize("experiment=sweep", "content=photo.png", "size=24", "steps=1", "style.size=32,40",
-                      "loss.style_weight=1,10", "output_dir=sweep")  # fmt: skip
+                      "loss.content_weight=1,10", "output_dir=sweep")  # fmt: skip
     assert answer.code == 0, answer.err
     assert answer.out.count("Contact sheet:") == 1
     assert sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()) == ["00", "01", "02", "03"]
