@@ -88,9 +88,7 @@ def test_the_card_travels_and_reduced_files_are_smaller(tmp_path):
         differences[precision] = export_onnx(model, path, precision).largest
         sizes[precision] = sum(len(one.raw_data) for one in onnx.load(path).graph.initializer)
         assert load_model(path).card == model.card
-    assert (
-        max(differences["float"], differences["half"]) < 1e-4 < differences["int8"] < 0.5
-    )  # our files are half, too
+    assert max(differences["float"], differences["half"]) < 1e-4 < differences["int8"] < 0.5  # our files are half, too
     assert sizes["half"] < 0.6 * sizes["float"] and sizes["int8"] < 0.4 * sizes["float"]
 
 
