@@ -30,6 +30,7 @@ from fastnst.errors import (
     require_whole,
 )
 from fastnst.styles import picture_path
+from fastnst.writing import written_whole
 
 GROUPS = (
     "style", "network", "network.arguments", "loss", "loss.content_layers", "loss.style_layers", "data", "trainer",
@@ -72,12 +73,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 
 def write_settings(settings: dict[str, Any], path: Path) -> None:
-    try:
-        OmegaConf.save(OmegaConf.create(settings), path)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror}): make room or give another output_dir."
-        ) from None
+    with written_whole(path, advice="make room or give another output_dir") as beside:
+        OmegaConf.save(OmegaConf.create(settings), beside)
 
 
 def train(config: DictConfig) -> Path:
@@ -182,7 +179,8 @@ def leave_word(sweep: str | None, word: dict[str, Any]) -> None:
     if sweep is not None:
         job = HydraConfig.get()
         told = json.dumps({**word, "overrides": list(job.overrides.task)})
-        Path(sweep, f"{job.job.num:04}.json").write_text(told, encoding="utf-8")
+        with written_whole(Path(sweep, f"{job.job.num:04}.json")) as beside:
+            beside.write_text(told, encoding="utf-8")
 
 
 def answer_errors(config: DictConfig) -> None:

@@ -6,7 +6,6 @@ import base64
 import html
 import io
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from fastnst.checkpoints import load_model
 from fastnst.errors import InputError
 from fastnst.images.files import open_image
 from fastnst.training.files import MODEL
+from fastnst.writing import written_whole
 
 WIDTH = 1400  # pixels of a picture on the page, at most
 
@@ -82,15 +82,8 @@ code {{ background: #8882; padding: .1em .3em; }}
 {"".join(parts)}
 </body></html>
 """
-    beside = file.with_name(f".{file.name}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(file, advice="the trainings are saved") as beside:
         beside.write_text(page, encoding="utf-8")
-        os.replace(beside, file)
-    except OSError as error:
-        raise InputError(f"the gallery {file} cannot be written ({error.strerror}); the trainings are saved") from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _section(outcome: Outcome) -> str:

@@ -70,6 +70,14 @@ def test_run_folder(tmp_path):
     open_run_folder(tmp_path / "a" / "b", resuming=True)
 
 
+def test_what_a_killed_run_left_half_written_goes(tmp_path):
+    (tmp_path / "previews").mkdir()
+    for name in ("last.ckpt", ".1234.part.ckpt", "previews/latest.png", "previews/.1234.part.png"):
+        (tmp_path / name).touch()
+    open_run_folder(tmp_path, resuming=True)
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {".lock", "last.ckpt", "latest.png"}
+
+
 def test_a_folder_without_permission(tmp_path):
     tmp_path.chmod(0o555)
     folder = Path("/proc/self") if os.geteuid() == 0 else tmp_path  # permissions do not stop root, the system does
