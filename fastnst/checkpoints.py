@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ from fastnst.untrusted import (
     load_plain,
     plain,
 )
+from fastnst.writing import written_whole
 
 FORMAT = "fastnst-model"
 FORMAT_VERSION = 1
@@ -53,7 +54,9 @@ class Model(NamedTuple):
 def save_model(
     path: str | os.PathLike, network: TransformerNetwork, card: dict[str, Any], thumbnail: Tensor | None = None
 ) -> None:
-    """Write a model file, whole or not at all: beside its final name first, then renamed.
+    """Write a model file, whole or not at all.
+
+    Kernels are kept in half precision; biases and the norms' scales, of 300 values one, in float32.
 
     Args:
         path: replaced if it exists; who must not replace a file asks first.
@@ -75,38 +78,27 @@ def save_model(
                 **card,
             }
         ),
-        "weights": {name: value.detach().float().cpu().contiguous() for name, value in network.state_dict().items()},
+        "weights": {name: _short(value.detach().float().cpu()) for name, value in network.state_dict().items()},
         "thumbnail": None if thumbnail is None else (thumbnail.clamp(0, 1) * 255).round().to(torch.uint8).cpu(),
     }
     style = content["card"].get("style")
     if isinstance(style, dict) and not is_plain_name(style.get("name")):  # as load_model wants it
         name = str(style.get("name")).translate(dict.fromkeys(map(ord, "/\\:"), "_")).lstrip(".")
         style["name"] = name[:LONGEST_NAME] or "unnamed"
-    save_whole(content, path)
+    whole = io.BytesIO()  # torch's own writer answers a full disk with an abort of its bookkeeping
+    torch.save(content, whole)
+    with written_whole(path) as beside:
+        beside.write_bytes(whole.getbuffer())
 
 
-def save_whole(content: Any, path: str | os.PathLike) -> None:
-    """``torch.save`` that never leaves half a file under the final name.
+def _short(weights: Tensor) -> Tensor:
+    """A kernel as float16, unless that loses more than its largest value's 11 bits: to infinity or nothing.
 
-    Raises:
-        InputError: the folder cannot be written, or the disk is full.
+    It does in one with values beyond 65504, where float16 ends, and in one with none of 6e-5, where its bits get fewer.
     """
-    path = Path(path)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch's zip writer reports a full disk as RuntimeError
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise InputError(f"{path} cannot be written ({reason}): choose another folder or make room.") from None
+    half = weights.half()
+    exact = (half.float() - weights).abs().max() <= 2**-11 * weights.abs().max()
+    return (half if weights.ndim == 4 and exact else weights).contiguous()
 
 
 def load_model(path: str | os.PathLike) -> Model:
@@ -141,25 +133,16 @@ def load_model(path: str | os.PathLike) -> Model:
     try:
         card, weights, thumbnail = content["card"], content["weights"], content["thumbnail"]
         check_card(card)
-        _check_asked_for(card["network"]["arguments"], weights)
-        network = build_network(card["network"]["name"], card["network"]["arguments"])
-        network.load_state_dict(weights)
+        with torch.device("meta"):  # names and shapes alone: whatever the card asks for, its weights are in the file
+            network = build_network(card["network"]["name"], card["network"]["arguments"])
+        network.load_state_dict({name: value.contiguous() for name, value in weights.items()}, assign=True)
         thumbnail = None if thumbnail is None else _as_picture(thumbnail)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} does not hold the weights of the network its card names: {reason}") from None
-    return Model(network.eval().requires_grad_(False), card, thumbnail)
-
-
-def _check_asked_for(arguments: dict[str, Any], weights: dict[str, Tensor]) -> None:
-    """A network is built only if its weights can be in the file: not 10^9 blocks, nor 10^6 channels."""
-    widest = max((max(value.shape, default=1) for value in weights.values()), default=1)
-    for name, most in (("width", widest), ("residual_blocks", len(weights))):
-        value = arguments.get(name, 0)
-        if not isinstance(value, int) or value > most:
-            raise Untrusted(f"{name}={value!r:.50} is more than its {len(weights)} weights")
+    return Model(network.float().eval().requires_grad_(False), card, thumbnail)
 
 
 def _as_picture(thumbnail: Tensor) -> Tensor:
@@ -180,6 +163,11 @@ def find_model(name: str) -> Path:
             return candidate
     known = sorted({file.name for folder in folders[1:] for file in folder.glob("*.ckpt")})
     raise InputError(f"no model {name!r}: expected the path of a model file or one of {', '.join(known) or '(none)'}.")
+
+
+def style_name(path: Path, card: dict[str, Any]) -> str:
+    """What a model paints: its file's name, or where that is only ``model`` the style on its card, if it names one."""
+    return str((card.get("style") or {"name": path.stem})["name"]) if path.stem == "model" else path.stem
 
 
 def current_commit() -> str | None:

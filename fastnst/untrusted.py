@@ -205,16 +205,18 @@ def _check_pickle(file: io.BytesIO, size: int) -> None:
 
 
 def _check_claims(content: Any, size: int) -> None:
-    """No tensor has more elements than its storage, and none of them is of an unusual kind."""
+    """No tensor has more elements than its storage, all together no more than the file, and none is of unusual kind."""
     seen: set[int] = set()
+    claimed = 0
     waiting = [content]
     while waiting:
         value = waiting.pop()
         if isinstance(value, Tensor):
             if value.layout != torch.strided or value.is_quantized or value.device.type != "cpu":
                 raise Untrusted("it holds a tensor of an unusual kind")
-            if value.numel() * value.element_size() > min(value.untyped_storage().nbytes(), size):
-                raise Untrusted(f"it holds a tensor that claims {value.numel():,} elements and has fewer")
+            claimed += value.numel() * value.element_size()
+            if value.numel() * value.element_size() > value.untyped_storage().nbytes() or claimed > size:
+                raise Untrusted(f"it holds tensors that claim {claimed:,} bytes and have fewer")
         elif isinstance(value, (dict, list, tuple, set)) and id(value) not in seen:
             seen.add(id(value))
             waiting += [*value.keys(), *value.values()] if isinstance(value, dict) else list(value)

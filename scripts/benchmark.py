@@ -12,6 +12,7 @@ from typing import NoReturn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
 from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
+from fastnst.writing import require_writable, written_whole
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -144,6 +145,9 @@ def check(options: argparse.Namespace) -> None:
     for name, path in (("--json", options.json), ("--plot", options.plot)):
         if path is not None and path.exists() and not options.overwrite:
             raise InputError(f"{name} {path} exists: add --overwrite to replace it, or give another name.")
+    for path in (options.json, options.plot, getattr(options, "keep", None)):
+        if path is not None:
+            require_writable(path)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -161,11 +165,10 @@ def main(arguments: list[str] | None = None) -> int:
     answer, picture = import_module(f"fastnst.benchmark.{options.command}").run(options, device)
     answer = {"command": options.command, "machine": describe(device), **answer}
     if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(finite(answer), indent=2) + "\n", encoding="utf-8")
+        with written_whole(options.json) as beside:
+            beside.write_text(json.dumps(finite(answer), indent=2) + "\n", encoding="utf-8")
         print(f"Figures: {options.json}")
     if options.plot is not None:
-        options.plot.parent.mkdir(parents=True, exist_ok=True)
         save_image(picture, options.plot, overwrite=options.overwrite)
         print(f"Plot: {options.plot}")
     return 0

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
-from fastnst.checkpoints import find_model, load_model
+from fastnst.checkpoints import find_model, load_model, style_name
 from fastnst.errors import InputError, input_errors_end_with_code_2
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors", "web": "_web"}
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     path = find_model(options.model)
     model = load_model(path)
-    name = path.stem if path.stem != "model" else model.card["style"]["name"]
+    name = style_name(path, model.card)
     output = options.output or Path("exported") / f"{name}{ENDINGS[options.format]}"
     if options.format != "web" and output.suffix != ENDINGS[options.format]:
         raise InputError(f"--output {output}: expected {ENDINGS[options.format]} at its end.")

@@ -62,8 +62,9 @@ def preview(config: DictConfig) -> None:
     output = Path("outputs/preview", name) if settings["output"] is None else Path(settings["output"])
     if output.suffix.lower() not in savable_extensions():
         raise InputError(f"output={output}: expected one of {', '.join(savable_extensions())} at its end.")
-    if output.exists():
-        raise InputError(f"output={output} exists and is not replaced: give another name.")
+    alone = output.with_stem(f"{output.stem}_picture")
+    if taken := [path for path in (output, alone) if path.exists()]:
+        raise InputError(f"{taken[0]} exists and is not replaced: give another name as output=.")
     device = choose_device("auto")
     vgg = build_vgg(settings).to(device)
     # A small picture first: the large shapes cost a quarter there; what counts is the objective at the last size.
@@ -82,7 +83,7 @@ def preview(config: DictConfig) -> None:
     grid = labelled_grid([[content, picture, style]], [path.stem, "preview", settings["style"]["name"]])
     output.parent.mkdir(parents=True, exist_ok=True)
     save_image(grid, output)
-    save_image(picture, output.with_stem(f"{output.stem}_picture"), overwrite=True)
+    save_image(picture, alone)
     loss = build_objective(vgg, style, settings["loss"])
     terms = loss(picture[None].to(device), content[None].to(device)).weighted
     print(

@@ -19,11 +19,10 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch reads it once: large
 gc.disable()  # imports make many objects and hardly any garbage; looking for it would be a quarter of the start
 # ruff: noqa: E402
 
-from fastnst.checkpoints import find_model, load_model
+from fastnst.checkpoints import find_model, load_model, style_name
 from fastnst.errors import InputError, input_errors_end_with_code_2, one_line
 from fastnst.images.color import COLOR_MODES
 from fastnst.images.files import MAX_PIXELS, save_image
-from fastnst.stylization.tiling import STATISTICS
 
 if fresh:
     gc.freeze()
@@ -74,7 +73,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--stroke-scale", type=float, default=1.0, help="2: strokes twice as large, 0.5: half as large")
     add("--max-side", type=int, help="make pictures with a longer side smaller first")
     add("--tile", type=int, help="side of tiles in pixels (default: tiles of 512 where memory is short)")
-    add("--tile-statistics", choices=STATISTICS, default="exact", help="thumbnail: hardly any disk, but other colours")
     add("--max-pixels", type=int, default=MAX_PIXELS, help="refuse larger pictures (default: %(default)s)")
     add("--max-frames", type=int, default=10_000, help="refuse longer animations (default: %(default)s)")
     add("--quality", type=int, default=95, help="1 to 100, for JPEG, WebP, AVIF and videos (default: %(default)s)")
@@ -107,10 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
     from fastnst.stylization.outputs import plan
     from fastnst.stylization.streams import STREAM, files_for_streams
 
-    names = [
-        path.stem if path.stem != "model" else model.card["style"]["name"]
-        for path, model in zip(paths, models, strict=True)
-    ]
+    names = [style_name(path, model.card) for path, model in zip(paths, models, strict=True)]
     source = options.input or next(photo for photo in sample_photos() if photo.stem == "chelsea")
     out = sys.stderr if options.output == STREAM else sys.stdout
     with files_for_streams(source, options.output, options.format, sys.stdin, sys.stdout) as files:
@@ -141,8 +136,9 @@ def stylize_all(work: list[tuple[Path, Path]], options: argparse.Namespace, mode
                 if options.sheet is not None:
                     shown.append((source.stem, *still))
             del result, still  # not held while the next is painted
-    except KeyboardInterrupt:
-        print(f"Stopped; what was finished until then: {work[min(finished, len(work) - 1)][1]}", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        begun = f", and {stop}" if str(stop) else ""  # a video's frames so far
+        print(f"Stopped; {finished - failed} of {len(work)} done{begun}.", file=sys.stderr)
         return 130
     if shown:
         from fastnst.images.grids import labelled_grid
@@ -163,7 +159,7 @@ def report(result: Any, source: Path, output: Path, place: str, alone: bool, out
         InputError: it could not be used, and is all there was to do.
     """
     if isinstance(result, Exception):
-        if alone and isinstance(result, InputError):
+        if alone:
             raise result
         print(one_line(f"{place} {source} FAILED: {result}"), file=sys.stderr, flush=True)
         return None
@@ -194,10 +190,7 @@ def prepare(options: argparse.Namespace, models: list) -> tuple[Any, Any, Any]:
         options.stroke_scale, options.max_side,
     )  # fmt: skip
     try:
-        stylizer = Stylizer(
-            models, options.device, mix=options.mix, tile=options.tile, tile_statistics=options.tile_statistics,
-            engine=options.engine,
-        )  # fmt: skip
+        stylizer = Stylizer(models, options.device, mix=options.mix, tile=options.tile, engine=options.engine)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device {options.device}: {str(error).splitlines()[0]}") from None
     return handling, controls, stylizer

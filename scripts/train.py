@@ -30,6 +30,7 @@ from fastnst.errors import (
     require_whole,
 )
 from fastnst.styles import picture_path
+from fastnst.writing import written_whole
 
 GROUPS = (
     "style", "network", "network.arguments", "loss", "loss.content_layers", "loss.style_layers", "data", "trainer",
@@ -72,12 +73,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 
 def write_settings(settings: dict[str, Any], path: Path) -> None:
-    try:
-        OmegaConf.save(OmegaConf.create(settings), path)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror}): make room or give another output_dir."
-        ) from None
+    with written_whole(path, advice="make room or give another output_dir") as beside:
+        OmegaConf.save(OmegaConf.create(settings), beside)
 
 
 def train(config: DictConfig) -> Path:
@@ -114,6 +111,7 @@ def train(config: DictConfig) -> Path:
         given = any(override.startswith("output_dir=") for override in HydraConfig.get().overrides.task)
         resume = find_checkpoint(settings["ckpt_path"], folder, given)
         folder = folder if given or resume is None else resume.parent
+        settings["output_dir"] = str(folder)
     if settings["publish"] is not None:
         check_publishable(settings["publish"])
     pl.seed_everything(settings["seed"], verbose=False)
@@ -176,12 +174,23 @@ def own_device(config: DictConfig) -> Iterator[None]:
         yield
 
 
+def leave_word(sweep: str | None, word: dict[str, Any]) -> None:
+    """For the page of a sweep: how this job ended, or will have ended if nobody comes to say another word."""
+    if sweep is not None:
+        job = HydraConfig.get()
+        told = json.dumps({**word, "overrides": list(job.overrides.task)})
+        with written_whole(Path(sweep, f"{job.job.num:04}.json")) as beside:
+            beside.write_text(told, encoding="utf-8")
+
+
 def answer_errors(config: DictConfig) -> None:
     """Hydra puts lines of its own around an exception that leaves a job, so ours end here."""
     register_resolvers()
     sweep = os.environ.get(SWEEP_FOLDER) if HydraConfig.get().mode is RunMode.MULTIRUN else None
     with input_errors_end_with_code_2():
-        word: dict[str, Any] = {"folder": None, "problem": "it was stopped"}
+        word: dict[str, Any] = {"folder": None, "problem": "it was killed"}
+        leave_word(sweep, word)
+        word["problem"] = "it was stopped"
         try:
             with own_device(config):
                 word = {"folder": str(train(config)), "problem": ""}
@@ -191,10 +200,7 @@ def answer_errors(config: DictConfig) -> None:
                 raise InputError(str(error)) from None
             print(f"error: {word['problem']}", file=sys.stderr, flush=True)  # the other jobs go on
         finally:
-            if sweep is not None:
-                word["overrides"] = list(HydraConfig.get().overrides.task)
-                number = HydraConfig.get().job.num
-                Path(sweep, f"{number:04}.json").write_text(json.dumps(word), encoding="utf-8")
+            leave_word(sweep, word)
 
 
 def main() -> None:

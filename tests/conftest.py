@@ -132,7 +132,7 @@ def small(photos) -> list[str]:
     return [
         "data=folder", f"data.root={photos}", "data.image_size=32", "data.batch_size=2", "data.workers=0",
         "style.size=64", "preview_size=32", "network.arguments.width=4", "network.arguments.residual_blocks=1",
-        "trainer=cpu", "trainer.max_steps=2", "trainer.log_every=1", "final_photos=0",
+        "trainer=cpu", "trainer.max_steps=2", "trainer.log_every=1", "final_photos=0", "data.grow_to=null",
     ]  # fmt: skip
 
 

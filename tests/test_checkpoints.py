@@ -1,13 +1,15 @@
 """Model files: what goes in comes out, nothing in them is code, and what is wrong with one is said in a line."""
 
+import os
 import pickle
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 
 from fastnst import __version__, checkpoints
-from fastnst.checkpoints import current_commit, find_model, load_model, save_model, save_whole
+from fastnst.checkpoints import current_commit, find_model, load_model, save_model
 from fastnst.errors import InputError
 from fastnst.networks import build_network
 
@@ -27,10 +29,21 @@ def saved(network, tmp_path):
     return path
 
 
+def rounded(weights):
+    """NumPy's float16 for kernels, float32 as it is for the rest."""
+    return {
+        name: torch.from_numpy(value.numpy().astype(np.float16).astype(np.float32)) if value.ndim == 4 else value
+        for name, value in weights.items()
+    }
+
+
 def test_what_goes_in_comes_out(saved, network):
     model = load_model(saved)
+    expected, found = rounded(network.state_dict()), model.network.state_dict()
+    assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in expected)
+    assert {value.dtype for value in found.values()} == {torch.float32}
     x = torch.rand(1, 3, 20, 20)
-    torch.testing.assert_close(model.network(x), network(x), rtol=0, atol=0)
+    assert (model.network(x) - network(x)).abs().max() < 2 / 255
     assert not model.network.training and not any(value.requires_grad for value in model.network.parameters())
     assert model.card == {
         "network": {"name": "transformer", "arguments": network.arguments},
@@ -55,8 +68,43 @@ def test_the_format(saved):
     assert content["thumbnail"].dtype == torch.uint8
 
 
-def test_half_precision_and_channels_last_weights_are_saved_as_plain_float32(network, tmp_path):
-    expected = {name: value.clone() for name, value in network.state_dict().items()}
+def test_the_papers_network_in_half_precision(tmp_path):
+    """Earlier versions read it, too: they copied the weights into a network of float32."""
+    torch.manual_seed(0)
+    network = build_network("transformer", {})
+    save_model(tmp_path / "a.ckpt", network, CARD, torch.rand(3, 72, 96))
+    assert (tmp_path / "a.ckpt").stat().st_size < 3.5e6
+    written = torch.load(tmp_path / "a.ckpt", weights_only=True)["weights"]
+    assert {(value.ndim, value.dtype) for value in written.values()} == {(4, torch.float16), (1, torch.float32)}
+    earlier = build_network("transformer", {})
+    earlier.load_state_dict(written)
+    now = load_model(tmp_path / "a.ckpt").network.state_dict()
+    assert all(torch.equal(value, now[name]) for name, value in earlier.state_dict().items())
+
+
+def test_what_half_precision_cannot_hold_stays_whole(network, tmp_path):
+    """Values beyond 65504 and kernels of nothing but tiny ones; tiny ones beside others are rounded by 2^-25."""
+    large, tiny, mixed = (network.encoder[0][0], network.encoder[1][0], network.to_rgb)
+    with torch.no_grad():
+        large.weight[0, 0, 0, 0] = 65520.0  # rounds to infinity
+        tiny.weight.mul_(1e-7)
+        mixed.weight[0] *= 1e-6
+    save_model(tmp_path / "a.ckpt", network, CARD)
+    found = load_model(tmp_path / "a.ckpt").network
+    assert torch.equal(found.encoder[0][0].weight, large.weight) and torch.equal(
+        found.encoder[1][0].weight, tiny.weight
+    )
+    lost = (found.to_rgb.weight - mixed.weight).abs()
+    assert 0 < lost[0].max() <= 2**-25
+    written = torch.load(tmp_path / "a.ckpt", weights_only=True)["weights"]
+    assert [name for name, value in written.items() if value.ndim == 4 and value.dtype == torch.float32] == [
+        "encoder.0.0.weight",
+        "encoder.1.0.weight",
+    ]
+
+
+def test_weights_of_any_kind_are_loaded_as_plain_float32(network, tmp_path):
+    expected = rounded(network.state_dict())
     network.to(memory_format=torch.channels_last)
     save_model(tmp_path / "a.ckpt", network, CARD)
     for name, value in load_model(tmp_path / "a.ckpt").network.state_dict().items():
@@ -135,19 +183,19 @@ def test_a_file_is_written_whole_or_not_at_all(network, tmp_path, monkeypatch):
     before = path.read_bytes()
 
     def full(*arguments):
-        raise RuntimeError("PytorchStreamWriter failed writing file: no space left on device\nmore")
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints.torch, "save", full)
-    with pytest.raises(InputError, match=r"model\.ckpt cannot be written .*no space left"):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"model\.ckpt cannot be written .*No space left"):
         save_model(path, network, CARD)
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["model.ckpt"]
 
 
-def test_a_folder_that_cannot_be_made(tmp_path):
+def test_a_folder_that_cannot_be_made(network, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):
-        save_whole({}, tmp_path / "file" / "model.ckpt")
+        save_model(tmp_path / "file" / "model.ckpt", network, CARD)
 
 
 def test_find_model(saved, tmp_path, monkeypatch):

@@ -48,6 +48,11 @@ def test_paints_what_the_command_line_paints(models, picture):
     assert painted.after.name == "a_photo_waves.png" and read_image(painted.before).shape == (3, 43, 60)
 
 
+def test_a_card_without_a_style(tmp_path):
+    save_model(tmp_path / "model.ckpt", build_network("transformer", {"width": 4, "residual_blocks": 1}), {})
+    assert list(Atelier([str(tmp_path / "model.ckpt")], "cpu").models) == ["model"]
+
+
 def test_two_people_at_once_get_their_own_pictures(models, tmp_path):
     atelier = Atelier(models, "cpu")
     paths = [tmp_path / f"{n}.png" for n in range(4)]

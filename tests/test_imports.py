@@ -9,19 +9,24 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fastnst"
 
 ALLOWED = {
     "errors": set(),
+    "hardware": set(),
+    "writing": {"errors"},
     "untrusted": set(),
     "convolution": set(),
-    "images": {"errors"},
+    "images": {"errors", "writing"},
     "styles": {"errors", "images"},
     "weights": set(),
     "networks": {"convolution", "errors", "images", "untrusted"},
     "features": {"convolution", "errors", "images", "untrusted"},
     "losses": {"errors", "features"},
-    "data": {"errors", "images"},
-    "checkpoints": {"errors", "networks", "foreign", "untrusted"},
+    "data": {"errors", "images", "writing"},
+    "checkpoints": {"errors", "networks", "foreign", "untrusted", "writing"},
     "foreign": {"errors", "networks"},
-    "stylization": {"convolution", "errors", "images", "networks", "checkpoints"},
-    "training": {"errors", "images", "networks", "features", "losses", "data", "checkpoints", "untrusted"},
+    "stylization": {"convolution", "errors", "images", "networks", "checkpoints", "writing"},
+    "training": {
+        *("errors", "hardware", "writing", "images", "networks", "features", "losses", "data", "checkpoints"),
+        "untrusted",
+    },
     "optimization": {"errors", "images", "features", "losses"},
 }
 """The rooms that each may import from besides itself; `export`, `benchmark`, `demo` may everything but training."""

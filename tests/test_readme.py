@@ -26,6 +26,7 @@ COMMANDS = sorted({command for command in FENCED + INLINE if command})
 FEWER_STEPS = {
     "data.image_size": 32, "data.batch_size": 2, "data.workers": 0, "style.size": 64, "preview_size": 32,
     "network.arguments.width": 4, "network.arguments.residual_blocks": 1, "trainer.max_steps": 2,
+    "data.grow_to": "null", "final_photos": 0,
 }  # fmt: skip
 
 
@@ -118,11 +119,12 @@ def run(script: str, arguments: list[str], cwd: Path) -> Answer:
         "download_coco": ["--url", "http://127.0.0.1:9", "--yes"],
         "paint_styles": ["--size", "64"],
         "preview": ["size=32", "steps=2", "style.size=64"],
-        "optimize": ["size=32", "steps=2", "style.size=64", *(["loss.style_weight=1,10"] if sweep else [])],
+        "optimize": ["size=32", "steps=2", "style.size=64", *(["loss.content_weight=1,10"] if sweep else [])],
         "visualize_features": ["--size", "32", "--top", "2"],
         "benchmark": {
             "data": ["--size", "32", "--count", "4", "--repeats", "1", "--workers", "0", "--files", "1", "20"],
             "objective": ["--sizes", "32", "--iterations", "3", "--count", "1"],
+            "paintings": ["--size", "32", "--iterations", "3", "--count", "1"],
             "speed": ["--sizes", "32", "--iterations", "3"],
             "learning": ["--peer-minutes", "0.01", *(f"--override={key}={FEWER_STEPS[key]}" for key in small)],
         }.get(next(iter(arguments), None), []),

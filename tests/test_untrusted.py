@@ -98,6 +98,10 @@ HOSTILE_CARDS = {
     "a number for a name": {"style": {"name": 3}},
     "a text for a style": {"style": "mosaic"},
     "a huge network": {"network": {"name": "transformer", "arguments": {"width": 10**6, "residual_blocks": 1}}},
+    "a huge trunk": {
+        "network": {"name": "transformer", "arguments": {"width": 2, "residual_blocks": 1, "trunk": 4000}}
+    },
+    "a trunk beyond all bounds": {"network": {"name": "transformer", "arguments": {"width": 2, "trunk": 2**62}}},
     "endless blocks": {"network": {"name": "transformer", "arguments": {"width": 2, "residual_blocks": 10**9}}},
     "a number that is none": {"network": {"name": "transformer", "arguments": {"width": float("nan")}}},
     "arguments that are none": {"network": {"name": "transformer", "arguments": [1]}},
@@ -116,6 +120,19 @@ def test_hostile_cards(what, model, tmp_path):
     before = peak()
     refused(tmp_path / "bad.ckpt")
     assert peak() - before < 100_000
+
+
+def test_one_storage_under_many_names(model, tmp_path):
+    """A small file whose weights, each for itself in bounds, would be gigabytes together."""
+    kernel = torch.zeros(256, 256, 3, 3)
+    arguments = {"width": 2, "residual_blocks": 60, "trunk": 256}
+    with torch.device("meta"):
+        own = build_network("transformer", arguments).state_dict()
+    weights = {name: kernel if value.shape == kernel.shape else torch.zeros(value.shape) for name, value in own.items()}
+    card = {**CARD, "network": {"name": "transformer", "arguments": arguments}}
+    torch.save({**content_of(model), "weights": weights, "card": card}, tmp_path / "bad.ckpt")
+    assert (tmp_path / "bad.ckpt").stat().st_size < 5e6
+    assert "claim" in refused(tmp_path / "bad.ckpt")
 
 
 @pytest.mark.parametrize("thumbnail", [torch.zeros(3), torch.zeros(3, 0, 4, dtype=torch.uint8), "x", [1]])
@@ -230,6 +247,9 @@ HOSTILE_GRAPHS = {
     "megabytes": set_card(json.dumps({"x": "x" * LARGEST_CARD})),
     "a huge network": set_card(
         '{"network": {"name": "transformer", "arguments": {"width": 99999, "residual_blocks": 1}}}'
+    ),
+    "a huge trunk": set_card(
+        '{"network": {"name": "transformer", "arguments": {"width": 2, "residual_blocks": 1, "trunk": 4000}}}'
     ),
     "no arguments": set_card('{"network": {"name": "transformer"}}'),
     "a function": lambda message: message.functions.add(name="f", domain="x"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 from torch import Tensor
 
 from fastnst.errors import InputError
 from fastnst.losses import PerceptualLoss
+from fastnst.writing import written_whole
 
 
 class Curves:
@@ -42,10 +42,8 @@ class Curves:
     def add(self, key: str, curve: list[float]) -> None:
         self.known[key] = curve
         if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            beside = self.path.with_name(f".{self.path.name}.new")
-            beside.write_text(json.dumps({"curves": self.known}) + "\n", encoding="utf-8")
-            os.replace(beside, self.path)
+            with written_whole(self.path) as beside:
+                beside.write_text(json.dumps({"curves": self.known}) + "\n", encoding="utf-8")
 
 
 def curve_key(loss: PerceptualLoss, content: Tensor, first: Tensor) -> str:

@@ -25,6 +25,7 @@ from fastnst.benchmark.tables import table
 from fastnst.data.sources import folder_photos, sample_photos
 from fastnst.errors import InputError
 from fastnst.features import VGG, load_vgg_weights
+from fastnst.hardware import computes_in_bfloat16
 from fastnst.images.files import read_image
 from fastnst.images.resizing import resize_short_side
 from fastnst.losses import PerceptualLoss
@@ -173,13 +174,17 @@ def step_flops(size: int, batch: int, width: int) -> int:
 
 
 def choose_variants(given: list[str] | None, device: torch.device) -> list[str]:
-    """Those asked for, or those that this device is likely to profit from.
+    """Those asked for, or those that this device is likely to profit from; says what it cannot compute and leaves out.
 
     Raises:
         InputError: there is no such variant.
     """
     if given is None:
-        return [name for name in VARIANTS if device.type == "cuda" or "compile" not in name]
+        likely = [name for name in VARIANTS if device.type == "cuda" or "compile" not in name]
+        left_out = [name for name in likely if "bfloat16" in name and not computes_in_bfloat16(device.type)]
+        if left_out:
+            print(f"left out: {'; '.join(left_out)} (this device has no bfloat16; --variants takes them all the same)")
+        return [name for name in likely if name not in left_out]
     for name in given:
         if name not in VARIANTS:
             raise InputError(f"--variants {name!r}: expected some of {', '.join(map(repr, VARIANTS))}.")

@@ -10,10 +10,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
 
@@ -112,8 +114,22 @@ def highest_of(call: Call, device: Any) -> int | None:
     return _status("VmHWM")
 
 
+def lines_until_the_end() -> Iterator[str]:
+    """What the parent says; when it is gone, this process ends at once, in whatever call it may be."""
+    lines: SimpleQueue[str] = SimpleQueue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        yield lines.get()
+
+
 def main() -> None:
-    """Build, then answer every line until there is none."""
+    """Build, then answer every line."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print does not get in between
     build, device_name, arguments = sys.argv[1:]
@@ -126,7 +142,7 @@ def main() -> None:
     held = 0 if device.type == "cuda" else resident()
     prepare: Callable[[int], Any] | None = None
     call: Call | None = None
-    for line in sys.stdin:
+    for line in lines_until_the_end():
         question, *values = json.loads(line)
         answer: dict[str, Any] = {}
         try:

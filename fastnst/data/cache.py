@@ -7,7 +7,6 @@ everything else (which photograph, where, how large, which are unreadable) is th
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import math
@@ -15,7 +14,6 @@ import os
 import re
 import shutil
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
@@ -27,10 +25,12 @@ from PIL import Image
 
 from fastnst.errors import InputError
 from fastnst.images.files import MAX_PIXELS, open_image
+from fastnst.writing import written_whole
 
 FORMAT = 1
 PHOTOS_IN_PART = 256  # about; a part is what is built, found out of date and built again
 FORGOTTEN_AFTER = 30 * 24 * 3600  # seconds after which a part that no run has used is removed
+ADVICE = "make room, give data.cache_dir=FOLDER, or train with data.cache=false"
 _NAME = re.compile(r"[0-9a-f]{40}\.(json|bin|lock)")
 
 
@@ -147,30 +147,22 @@ class PhotoCache:
         return Image.frombuffer("RGB", (stored.width, stored.height), pixels, "raw", "RGB", 0, 1)
 
     def _build_part(self, digest: str) -> None:
-        beside = self.folder / f".{uuid.uuid4().hex}.part"
         contents: dict[str, list[int] | str] = {}
         part = self._parts[digest]
-        try:
-            with open(beside, "wb") as file, ThreadPoolExecutor(os.cpu_count() or 1) as threads:
-                for (name, _), small in zip(part, threads.map(lambda entry: self._small(entry[1]), part), strict=True):
-                    if isinstance(small, str):
-                        contents[name] = small
-                        continue
-                    contents[name] = [file.tell(), *small.size]
-                    file.write(small.tobytes())
-                size = file.tell()
-            os.replace(beside, self._file(digest, "bin"))
+        with (
+            written_whole(self._file(digest, "bin"), ADVICE) as beside,
+            open(beside, "wb") as file,
+            ThreadPoolExecutor(os.cpu_count() or 1) as threads,
+        ):
+            for (name, _), small in zip(part, threads.map(lambda entry: self._small(entry[1]), part), strict=True):
+                if isinstance(small, str):
+                    contents[name] = small
+                    continue
+                contents[name] = [file.tell(), *small.size]
+                file.write(small.tobytes())
+            size = file.tell()
+        with written_whole(self._file(digest, "json"), ADVICE) as beside:  # last: it says that the part is whole
             beside.write_text(json.dumps({"format": FORMAT, "bytes": size, "photos": contents}), encoding="utf-8")
-            os.replace(beside, self._file(digest, "json"))  # last: it says that the part is whole
-        except OSError as error:
-            reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
-            raise InputError(
-                f"the cache {self.folder} cannot be written ({reason}): make room, give data.cache_dir=FOLDER, or "
-                "train with data.cache=false"
-            ) from None
-        finally:
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
 
     def _small(self, path: str) -> Image.Image | str:
         try:
@@ -244,7 +236,7 @@ class PhotoCache:
     def _forget(self) -> None:
         """Remove parts that no run has used for long, of this folder and these settings only."""
         for entry in os.scandir(self.folder) if self.folder.is_dir() else ():
-            ours = _NAME.fullmatch(entry.name) or (entry.name.startswith(".") and entry.name.endswith(".part"))
+            ours = _NAME.fullmatch(entry.name) or (entry.name.startswith(".") and ".part" in entry.name)
             if not ours or entry.name.split(".")[0] in self._parts:
                 continue
             with suppress(OSError):

@@ -47,13 +47,15 @@ class PhotoDataModule(pl.LightningDataModule):
             ``data/coco/train2017``, else the samples, with a warning.
         image_size: side of the square crops, 32 pixels or more.
         batch_size: photographs in a batch of one process.
+        grow_to: side of the crops in the last part of the run, at least ``image_size``; None: all are equally large.
+        grow_at: where that part begins, from 0 (the first step) to 1 (the end).
         steps: optimizer steps of the whole run.
         seed: settles order and crops; 0 or more.
         workers: loading processes; None takes one for each CPU core, at most 8; 0 loads in the main process.
         start_step: optimizer steps done already, for use without a trainer.
         validation_photos: how many are held out, at most a fifth of all; 0 for no validation.
         validation_root: take the validation photographs from this folder instead; all of the others are trained on.
-        validation_size: side of the square validation pictures; None takes ``image_size``.
+        validation_size: side of the square validation pictures; None takes that of the last crops.
         scale: see :class:`~fastnst.data.photos.PhotoDataset`.
         max_pixels: larger files are skipped.
         cache: decode the training photographs once and keep them small: see :mod:`fastnst.data.cache`.
@@ -71,6 +73,8 @@ class PhotoDataModule(pl.LightningDataModule):
         root: str | None = None,
         image_size: int = 256,
         batch_size: int = 4,
+        grow_to: int | None = None,
+        grow_at: float = 0.6,
         *,
         steps: int,
         seed: int = 0,
@@ -99,6 +103,10 @@ class PhotoDataModule(pl.LightningDataModule):
             raise InputError("data.cache=true is for folders of photographs; shards are read from where they are")
         _require_whole("image size", image_size, 32)
         _require_whole("batch size", batch_size, 1)
+        if grow_to is not None:
+            _require_whole("data.grow_to", grow_to, image_size)
+        if not isinstance(grow_at, int | float) or not 0 <= grow_at <= 1:
+            raise InputError(f"data.grow_at={grow_at!r} cannot be used; give a number from 0 to 1")
         _require_whole("steps", steps, 1)
         _require_whole("seed", seed, 0)
         _require_whole("start step", start_step, 0)
@@ -118,7 +126,9 @@ class PhotoDataModule(pl.LightningDataModule):
         self.start_step = start_step
         self.validation_photos = validation_photos
         self.validation_root = validation_root
-        self.validation_size = image_size if validation_size is None else validation_size
+        self.grow_to = image_size if grow_to is None else grow_to
+        self.grow_at = grow_at
+        self.validation_size = self.grow_to if validation_size is None else validation_size
         self.scale = scale
         self.max_pixels = max_pixels
         self.cache = cache
@@ -169,6 +179,7 @@ class PhotoDataModule(pl.LightningDataModule):
         seen = self._seen(step, photos_in_step)
         self._position = seen, step
         stop = seen + max(0, self.steps - step) * photos_in_step
+        grown_from = seen + max(0, math.ceil(self.grow_at * self.steps) - step) * photos_in_step
         return ResumableLoader(
             PhotoDataset(
                 self.training_paths,
@@ -179,6 +190,7 @@ class PhotoDataModule(pl.LightningDataModule):
                 self.max_pixels,
                 self.open_photo,
                 self.at_once,
+                (grown_from, self.grow_to),
             ),
             batch_size=self.batch_size,
             sampler=PhotoSampler(seen, stop, rank, world_size, self.steps * self.batch_size * accumulated),
@@ -228,7 +240,7 @@ class PhotoDataModule(pl.LightningDataModule):
 
     def _build_cache(self, photos: Sequence[Path], root: Path) -> PhotoCache:
         """Every process calls this; they divide the work among themselves, and the first shows how far it is."""
-        cache = PhotoCache(photos, root, math.ceil(self.image_size * self.scale[1]), self.cache_dir, self.max_pixels)
+        cache = PhotoCache(photos, root, math.ceil(self.grow_to * self.scale[1]), self.cache_dir, self.max_pixels)
         bar = tqdm(
             desc="Cache", unit="photo", file=sys.stdout, dynamic_ncols=True, delay=0.1, total=len(photos),
             disable=rank_zero_only.rank != 0,  # type: ignore[attr-defined]

@@ -71,6 +71,7 @@ class PhotoDataset(Dataset[PhotoItem]):
         max_pixels: larger files count as unreadable.
         open_photo: how a photograph is read.
         at_once: so many photographs of a batch are read at the same time, for sources that answer late.
+        grown: ``(first, side)``: from item ``first`` on the crops have this side instead.
 
     Raises:
         InputError: no paths, or a value outside the ranges above; on access, when no file at all can be read.
@@ -86,6 +87,7 @@ class PhotoDataset(Dataset[PhotoItem]):
         max_pixels: int = MAX_PIXELS,
         open_photo: OpenPhoto = open_image,
         at_once: int = 1,
+        grown: tuple[int, int] | None = None,
     ) -> None:
         if len(paths) == 0:
             raise InputError("a data set of 0 photographs was asked for; give at least one")
@@ -102,6 +104,7 @@ class PhotoDataset(Dataset[PhotoItem]):
         self.max_pixels = max_pixels
         self.open_photo = open_photo
         self.at_once = at_once
+        self.grown = grown
         self._threads: tuple[int, ThreadPoolExecutor] | None = None  # of the process of that number
         self._order: tuple[int, np.ndarray] | None = None  # of the epoch last asked for
 
@@ -126,7 +129,8 @@ class PhotoDataset(Dataset[PhotoItem]):
         order = self._order_of_epoch(k // n)
         random = np.random.Generator(np.random.PCG64([self.seed, _CROP, k]))
         zoom, across, down, mirror = random.random(4)
-        short = self.image_size * (self.scale[0] + zoom * (self.scale[1] - self.scale[0]))
+        side = self.image_size if self.grown is None or k < self.grown[0] else self.grown[1]
+        short = side * (self.scale[0] + zoom * (self.scale[1] - self.scale[0]))
         skipped: list[str] = []
         for attempt in range(n):
             path = self.paths[order[(k + attempt) % n]]
@@ -138,7 +142,7 @@ class PhotoDataset(Dataset[PhotoItem]):
                 reason = error
                 skipped.append(path)
                 continue
-            picture = _cut_square(picture, self.image_size, short, across, down)
+            picture = _cut_square(picture, side, short, across, down)
             if mirror < 0.5:
                 picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             return {"image": to_tensor(picture), "skipped": skipped}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tarfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from fastnst.data.shards import FORMAT, INDEX, Store, members_of
 from fastnst.errors import InputError
+from fastnst.writing import written_whole
 
 
 def write_shards(
@@ -48,27 +50,22 @@ def write_shards(
     done = 0
     while done < len(photos):
         shard = folder / f"photos-{len(shards):06}.tar"
-        beside = folder / f".{shard.name}.part"
-        try:
-            with tarfile.open(beside, "w", format=tarfile.PAX_FORMAT) as archive:
-                first = done
-                while done < len(photos):
-                    path = photos[done]
-                    size = path.stat().st_size
-                    if done > first and archive.offset + size > shard_bytes:
-                        break
-                    member = tarfile.TarInfo(_member_name(path.relative_to(root), taken))
-                    member.size = size
-                    with open(path, "rb") as file:
-                        archive.addfile(member, file)
-                    done += 1
-                    progress(done, len(photos))
-            os.replace(beside, shard)
-        except OSError as error:
-            where = error.filename or beside
-            raise InputError(f"{where}: {error.strerror or error}; {len(shards)} shards are finished") from None
-        finally:
-            beside.unlink(missing_ok=True)
+        finished = f"{len(shards)} shards are finished"
+        with written_whole(shard, finished) as beside, tarfile.open(beside, "w", format=tarfile.PAX_FORMAT) as archive:
+            first = done
+            while done < len(photos):
+                path = photos[done]
+                try:
+                    content = path.read_bytes()
+                except OSError as error:
+                    raise InputError(f"{path} cannot be read ({error.strerror}); {finished}") from None
+                if done > first and archive.offset + len(content) > shard_bytes:
+                    break
+                member = tarfile.TarInfo(_member_name(path.relative_to(root), taken))
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+                done += 1
+                progress(done, len(photos))
         shards.append(shard)
     write_index(folder)
     return shards

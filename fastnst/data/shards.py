@@ -19,6 +19,7 @@ from PIL import Image
 
 from fastnst.errors import InputError
 from fastnst.images.files import MAX_PIXELS, open_image, readable_extensions
+from fastnst.writing import written_whole
 
 INDEX = "fastnst_index.json"
 FORMAT = 1
@@ -104,16 +105,8 @@ class Store:
             filesystem, path = self._filesystem()
             self._patiently(lambda: filesystem.pipe_file(f"{path}/{name}", data), name)
             return
-        beside = Path(self.root, f".{name}.{os.getpid()}.part")
-        try:
+        with written_whole(Path(self.root, name)) as beside:
             beside.write_bytes(data)
-            os.replace(beside, Path(self.root, name))
-        except OSError as error:
-            raise InputError(
-                f"{self.root}/{name} cannot be written ({error.strerror}); check folder and disk"
-            ) from None
-        finally:
-            beside.unlink(missing_ok=True)
 
     def _filesystem(self) -> tuple[Any, str]:
         """Asked for anew each time: fsspec keeps one per process, and a loading process must not use another's."""

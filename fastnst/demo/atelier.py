@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from filelock import FileLock, Timeout
 
-from fastnst.checkpoints import SHIPPED, Model, find_model, load_model
+from fastnst.checkpoints import SHIPPED, Model, find_model, load_model, style_name
 from fastnst.errors import InputError
 from fastnst.images.files import read_image_with_alpha, save_image, to_pil
 from fastnst.stylization import Stylizer
@@ -66,7 +66,7 @@ class Atelier:
         self.models: dict[str, Model] = {}
         for path in paths:
             model = load_model(path)
-            name = path.stem if path.stem != "model" else str(model.card["style"]["name"])
+            name = style_name(path, model.card)
             self.models[name if name not in self.models else f"{name} {len(self.models) + 1}"] = model
         self.stylizers = {name: Stylizer(model, device) for name, model in self.models.items()}
         self.locks = {name: threading.Lock() for name in self.models}

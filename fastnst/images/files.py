@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import uuid
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from fastnst.errors import InputError
+from fastnst.writing import written_whole
 
 MAX_PIXELS = 178_956_970
 """Largest picture that is opened: Pillow's own limit against decompression bombs (about 13,400 x 13,400)."""
@@ -177,17 +177,12 @@ def save_image(
     if exif and file_format != "BMP":
         options["exif"] = exif
 
-    beside = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(beside, "xb") as file:
+    advice = "check folder, disk space and size"
+    with written_whole(path, advice) as beside, open(beside, "wb") as file:
+        try:
             picture.save(file, file_format, **options)
-        os.replace(beside, path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be written ({_reason(error)}); check folder, disk space and size") from error
-    finally:
-        with suppress(OSError):
-            beside.unlink()
+        except ValueError as error:  # too large for the format
+            raise InputError(f"{path} cannot be written ({_reason(error)}): {advice}.") from error
 
 
 def list_images(folder: str | os.PathLike, recursive: bool = True) -> list[Path]:

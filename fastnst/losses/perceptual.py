@@ -13,7 +13,7 @@ from fastnst.errors import InputError
 from fastnst.features.vgg import VGG
 from fastnst.losses import functional
 
-CONTENT_LAYERS = {"relu2_2": 1.0}
+CONTENT_LAYERS = {"relu3_3": 1.0}
 STYLE_LAYERS = {"relu1_2": 1.0, "relu2_2": 1.0, "relu3_3": 1.0, "relu4_3": 1.0}
 STATISTICS = {"style": functional.gram_matrix, "moments": functional.moments}
 """What is compared with the style picture, by the term that compares it."""
@@ -73,12 +73,12 @@ class PerceptualLoss(nn.Module):
         style: Tensor,
         content_layers: Mapping[str, float] = CONTENT_LAYERS,
         style_layers: Mapping[str, float] = STYLE_LAYERS,
-        content_weight: float = 4.0,
+        content_weight: float = 1.0,
         style_weight: float = 3.0,
-        moments_weight: float = 0.0,
+        moments_weight: float = 3.0,
         tv_weight: float = 1.0,
         content_distance: str = "normalized",
-        style_distance: str = "relative",
+        style_distance: str = "unsquared",
         tv_form: str = "squared",
         tv_range: float = 1.0,
     ) -> None:

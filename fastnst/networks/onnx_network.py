@@ -55,7 +55,7 @@ class OnnxNetwork(nn.Module):
             if len(pictures) != 1 or len(pictures[0]) != 4 or pictures[0][1] != 3:
                 raise InputError(f"{path} takes {pictures!s:.100}: expected one picture (1, 3, height, width).")
             self.card = read_card(message)
-            require_known_graph(message, self.card)
+            require_known_graph(message, self.card, len(content))
             self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except OSError as error:
             raise InputError(f"{path} cannot be read ({error.strerror}).") from None
@@ -116,8 +116,13 @@ def read_card(message: Any) -> dict[str, Any]:
     return card
 
 
-def require_known_graph(message: Any, card: dict[str, Any]) -> None:
+def require_known_graph(message: Any, card: dict[str, Any], size: int) -> None:
     """See that a graph is, but for its weights, the one that we write for the network on the card.
+
+    Args:
+        message: the model.
+        card: its card.
+        size: of the file in bytes; no weight takes less than one.
 
     Raises:
         Untrusted: it is another.
@@ -127,19 +132,18 @@ def require_known_graph(message: Any, card: dict[str, Any]) -> None:
     from fastnst.networks.onnx_graph import PRECISIONS, network_to_onnx
 
     graph = message.graph
-    shapes = [tuple(weight.dims) for weight in graph.initializer]
     try:
         name, arguments = card["network"]["name"], card["network"]["arguments"]
-        width, blocks = arguments["width"], arguments["residual_blocks"]
-        if width > max(max(shape, default=1) for shape in shapes) or blocks > len(shapes):
-            raise Untrusted("its card names a larger network")
-        network = build_network(name, arguments)
-    except (InputError, KeyError, TypeError, ValueError):
+        with torch.device("meta"):  # without memory for its weights
+            count = sum(weight.numel() for weight in build_network(name, arguments).parameters())
+    except (InputError, KeyError, TypeError, ValueError, RuntimeError):
         raise Untrusted("its card names no network of ours") from None
+    if count > size:
+        raise Untrusted("its card names a larger network")
     kinds = {weight.data_type for weight in graph.initializer if len(weight.dims) == 4}
     precision = {10: "half", 3: "int8"}.get(max(kinds, key=(1).__ne__, default=1), "float")  # numbers: onnx.proto
     assert precision in PRECISIONS
-    known = network_to_onnx(network, precision).graph
+    known = network_to_onnx(build_network(name, arguments), precision).graph
     scales = {node.input[1] for node in known.node if node.op_type == "DequantizeLinear"}
 
     # A group of 1 is what ONNX takes where nothing is said, as in the files of the first version.

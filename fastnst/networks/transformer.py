@@ -23,6 +23,9 @@ from fastnst.networks.grain import Grain
 MINIMUM_SIZE = 16
 """Smallest height and width in pixels: the residual blocks then still see 4x4 features to reflect."""
 
+MOST_BLOCKS = 100
+"""A model file may claim any number, and each block takes time and memory before its weights are looked for."""
+
 OUTPUT_RANGE = 150.0 / 255.0
 """Half the output range in units of [0, 1]: 127.5 + 150 tanh(z) on 0..255 (jcjohnson/fast-neural-style)."""
 
@@ -43,7 +46,7 @@ class TransformerNetwork(nn.Module):
 
     Args:
         width: channels after the first convolution; 32 is the paper's (twice and four times as many follow).
-        residual_blocks: number of residual blocks.
+        residual_blocks: number of residual blocks, at most :data:`MOST_BLOCKS`; the paper's is 5.
         upsampling: ``"nearest"`` (nearest neighbour, then convolution) or ``"transposed"`` (the paper's).
         grain: deviation of the fixed noise on the input, in units of [0, 1], see
             :class:`~fastnst.networks.grain.Grain`; the paper's is 0.
@@ -73,10 +76,10 @@ class TransformerNetwork(nn.Module):
         separable: bool = False,
     ) -> None:
         super().__init__()
-        if width < 1 or residual_blocks < 0 or not 0 <= grain <= 1 or not 0 < epsilon < 1:
+        if width < 1 or not 0 <= residual_blocks <= MOST_BLOCKS or not 0 <= grain <= 1 or not 0 < epsilon < 1:
             raise InputError(
-                f"network width={width}, residual_blocks={residual_blocks}, grain={grain}, epsilon={epsilon}: "
-                "expected width >= 1, residual_blocks >= 0, grain from 0 to 1, epsilon between 0 and 1."
+                f"network width={width}, residual_blocks={residual_blocks}, grain={grain}, epsilon={epsilon}: expected "
+                f"width >= 1, residual_blocks from 0 to {MOST_BLOCKS}, grain from 0 to 1, epsilon between 0 and 1."
             )
         if upsampling not in ("nearest", "transposed"):
             raise InputError(f"network upsampling={upsampling!r}: expected 'nearest' or 'transposed'.")

@@ -100,9 +100,8 @@ def stylize_file(
         still = read_still(source, handling.max_pixels)
         stylized = stylizer(still.content, controls, lambda done: tell(done, 1))
         return finish_still(source, output, still, stylized, controls, handling)
-    painter = Painter(stylizer, controls)
-    painter.steady = None if handling.temporal is None else Steady(handling.temporal)
-    painter.flicker = Flicker() if handling.stats else None
+    steady = None if handling.temporal is None else Steady(handling.temporal)
+    painter = Painter(stylizer, controls, steady, Flicker() if handling.stats else None)
     outcome = stylize_moving(
         source, output, painter, start=handling.start, end=handling.end, quality=handling.quality,
         overwrite=handling.overwrite, max_pixels=handling.max_pixels, max_frames=handling.max_frames, progress=tell,

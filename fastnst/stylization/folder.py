@@ -8,11 +8,10 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-import torch
 from PIL import Image
 from torch import Tensor
 
-from fastnst.errors import InputError
+from fastnst.errors import InputError, is_out_of_memory
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.files import Done, Handling, finish_still, moves_to, stylize_file
 from fastnst.stylization.stills import Still, read_still
@@ -23,7 +22,6 @@ AHEAD_PIXELS = 16_000_000
 
 Result = TypeVar("Result")
 Tell = Callable[[float, int | None], None]
-Failure = InputError | torch.OutOfMemoryError
 
 
 def stylize_files(
@@ -32,7 +30,7 @@ def stylize_files(
     controls: Controls,
     handling: Handling,
     progress: Callable[[], AbstractContextManager[Tell]],
-) -> Iterator[Done | Failure]:
+) -> Iterator[Done | InputError]:
     """Stylize files, whatever becomes of the others; what each of them came to, in their order.
 
     One picture is read ahead and one is saved behind, each in a thread of its own; the network works in the caller's.
@@ -52,37 +50,41 @@ def stylize_files(
     Raises:
         KeyboardInterrupt: passed on, after the picture that was being saved is saved and yielded.
     """
+
+    def read(number: int) -> Still | InputError | None:
+        return attempt(read_ahead, *work[number], handling)
+
     with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "save") as saver:
-        saving: Future[Done] | None = None
-        ahead = reader.submit(read_ahead, *work[0], handling)
+        saving: Future[Done | InputError] | None = None
+        ahead = reader.submit(read, 0)
         try:
             for number, (source, output) in enumerate(work):
-                still = attempt(ahead.result)
+                still = ahead.result()
                 if number + 1 < len(work):
-                    ahead = reader.submit(read_ahead, *work[number + 1], handling)
-                stylized: Tensor | Failure | None = still if isinstance(still, Failure) else None
+                    ahead = reader.submit(read, number + 1)
+                stylized: Tensor | InputError | None = still if isinstance(still, InputError) else None
                 if isinstance(still, Still):
                     with progress() as tell:
                         stylized = attempt(paint, stylizer, still, controls, tell)
                 if saving is not None:
-                    saved, saving = attempt(saving.result), None
+                    saved, saving = saving.result(), None
                     yield saved
                     del saved  # not held while more is painted
-                if isinstance(stylized, Failure):
+                if isinstance(stylized, InputError):
                     yield stylized
                 elif isinstance(still, Still) and stylized is not None:
-                    saving = saver.submit(finish_still, source, output, still, stylized, controls, handling)
+                    saving = saver.submit(attempt, finish_still, source, output, still, stylized, controls, handling)
                 else:
                     with progress() as tell:
                         done = attempt(stylize_file, source, output, stylizer, controls, handling, tell)
                     yield done
                     del done
             if saving is not None:
-                saved, saving = attempt(saving.result), None
+                saved, saving = saving.result(), None
                 yield saved
         except KeyboardInterrupt:
             if saving is not None:
-                yield attempt(saving.result)
+                yield saving.result()
             raise
 
 
@@ -105,9 +107,13 @@ def paint(stylizer: Stylizer, still: Still, controls: Controls, tell: Tell) -> T
     return stylizer(still.content, controls, lambda done: tell(done, 1))
 
 
-def attempt(function: Callable[..., Result], *arguments: object) -> Result | Failure:
-    """What a function returns, or the error that concerns one file only."""
+def attempt(function: Callable[..., Result], *arguments: object) -> Result | InputError:
+    """What a function returns, or the error that concerns one file only: it cannot be used, or memory ran out."""
     try:
         return function(*arguments)
-    except (InputError, torch.OutOfMemoryError) as error:
+    except InputError as error:
         return error
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return InputError("the picture does not fit into memory; make it smaller first")

@@ -35,8 +35,9 @@ def whole_picture_bytes(network: TransformerNetwork, height: int, width: int, en
 
 def free_bytes(device: torch.device) -> int | None:
     """Memory in bytes that is free on a device, or in this machine or container; None where nobody can tell."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "cuda":  # what torch has reserved and no tensor uses, it hands out again
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
     known = [value for value in (_available_on_linux(), _left_in_container()) if value is not None]
     if known:
         return min(known)

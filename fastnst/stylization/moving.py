@@ -19,7 +19,7 @@ from fastnst.images.resizing import resize
 from fastnst.stylization.animation import ANIMATED, MAX_FRAMES, SEVERAL, AnimationReader, Frame, write_animation
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.stylizer import Stylizer
-from fastnst.stylization.temporal import Flicker, Steady
+from fastnst.stylization.temporal import Flicker, Flow, Steady
 from fastnst.stylization.video import stylize_video
 from fastnst.stylization.video_reader import UNSPECIFIED, VIDEO_EXTENSIONS, VideoFrame, VideoReader, import_av
 from fastnst.stylization.video_writer import CODECS, VideoWriter
@@ -34,6 +34,9 @@ class Painter:
         controls: for each of them.
         steady: blends it with the one before; None: no.
         flicker: measures the result; None: no.
+
+    Raises:
+        InputError: one of these is wanted, and OpenCV is missing.
     """
 
     stylizer: Stylizer
@@ -41,14 +44,18 @@ class Painter:
     steady: Steady | None = None
     flicker: Flicker | None = None
 
+    def __post_init__(self) -> None:
+        self.flow = Flow() if self.steady or self.flicker else None
+
     def __call__(self, picture: Tensor) -> Tensor:
         """(3, H, W) in [0, 1] to the same, of the size that the controls ask for."""
         source = self.controls.reduce(picture)
         result = self.stylizer(source, self.controls)
+        motion = self.flow(source) if self.flow else None
         if self.steady is not None:
-            result = self.steady(source, result)
+            result = self.steady(result, motion)
         if self.flicker is not None:
-            self.flicker.add(source, result)
+            self.flicker.add(source, result, motion)
         return result
 
 

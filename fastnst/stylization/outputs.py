@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -95,7 +96,8 @@ def _pairs_in_folder(
     if target.is_file():
         raise InputError(f"--output {target} is a file and --input {source} a folder: give a folder for the results.")
     found = list_images(source) + [path for path in source.rglob("*") if is_visible_video(path, source)]
-    pictures = [path for path in sorted(found) if target.resolve() not in path.resolve().parents]
+    results = target.resolve()
+    pictures = [path for path in sorted(found) if results not in path.resolve().parents]
     if not pictures:
         raise InputError(f"--input {source}: no pictures in this folder or below it.")
     names = [path.relative_to(source) for path in pictures]
@@ -104,8 +106,9 @@ def _pairs_in_folder(
         moving = [*CODECS, *ANIMATED]
         endings = [extension if extension in (savable_extensions() if e == ".png" else moving) else e for e in endings]
     outputs = [name.with_suffix(ending) for name, ending in zip(names, endings, strict=True)]
+    shared = Counter(outputs)
     return [
-        (path, target / (result if outputs.count(result) == 1 else Path(f"{name}{result.suffix}")))
+        (path, target / (result if shared[result] == 1 else Path(f"{name}{result.suffix}")))
         for path, name, result in zip(pictures, names, outputs, strict=True)
     ]
 

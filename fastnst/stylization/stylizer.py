@@ -17,7 +17,7 @@ from fastnst.networks.transformer import MINIMUM_SIZE
 from fastnst.stylization import memory
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.engine import CpuEngine
-from fastnst.stylization.tiling import DEFAULT_TILE, STATISTICS, Progress, TiledRun, paint_by_thumbnail
+from fastnst.stylization.tiling import DEFAULT_TILE, Progress, TiledRun
 
 ENGINES = ("auto", "plain")
 
@@ -31,8 +31,6 @@ class Stylizer:
         mix: the share of each model in the result; they sum to 1. None: equal shares.
         tile: side in pixels of the tiles that pictures are cut into; None: tiles only where the whole picture does not
             fit into the memory that is free.
-        tile_statistics: ``"exact"``: tiles equal the whole picture; ``"thumbnail"``: they have the statistics of a
-            small copy, which needs no disk and changes colours.
         engine: ``"auto"`` runs whole pictures on the CPU by :class:`~fastnst.stylization.engine.CpuEngine` where it
             takes the network; ``"plain"`` runs the network as it is written. The pixels are the same.
 
@@ -47,7 +45,6 @@ class Stylizer:
         *,
         mix: Sequence[float] | None = None,
         tile: int | None = None,
-        tile_statistics: str = "exact",
         engine: str = "auto",
     ) -> None:
         given = [model] if isinstance(model, (Model, str, os.PathLike)) else list(model)
@@ -57,9 +54,6 @@ class Stylizer:
         self.mix = check_mix(mix, len(models))
         if tile is not None and tile < 1:
             raise InputError(f"tile={tile}: expected a side in pixels, for instance {DEFAULT_TILE}.")
-        if tile_statistics not in STATISTICS:
-            raise InputError(f"tile_statistics={tile_statistics!r}: expected one of {', '.join(STATISTICS)}.")
-        self.tile_statistics = tile_statistics
         if engine not in ENGINES:
             raise InputError(f"engine={engine!r}: expected one of {', '.join(ENGINES)}.")
         if device is None:
@@ -121,8 +115,6 @@ class Stylizer:
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
         tile = self.tile or DEFAULT_TILE
-        if self.tile_statistics == "thumbnail":
-            return paint_by_thumbnail(network, x, tile, self.device, progress)[:, :height, :width]
         return TiledRun(network, x, tile, self.device, progress).run()[:, :height, :width]
 
 

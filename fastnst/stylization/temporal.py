@@ -6,7 +6,7 @@ seen before, the stylized frame is pulled towards what was shown there; where it
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,34 +31,52 @@ def import_cv2() -> Any:
     try:
         import cv2
     except ImportError:
-        raise InputError("--temporal and --stats need OpenCV: install it with pip install 'fastnst[video]'.") from None
+        raise InputError("optical flow needs OpenCV: install it with pip install 'fastnst[video]'.") from None
     return cv2
 
 
+class Motion(NamedTuple):
+    """From one frame to the next.
+
+    Attributes:
+        positions: where each pixel was in the frame before, (H, W, 2) as x and y in pixels.
+        trust: how sure that is, (H, W) in [0, 1], 0 where it was hidden.
+    """
+
+    positions: np.ndarray
+    trust: np.ndarray
+
+    def carry(self, before: Tensor) -> Tensor:
+        """The frame before, (3, H, W), moved along; bicubic, so that repeated blends stay sharp."""
+        cv2 = import_cv2()
+        moved = _warp(_array(before), self.positions, cv2.INTER_CUBIC)
+        return torch.from_numpy(moved).permute(2, 0, 1).clamp(0, 1)
+
+
 class Flow:
-    """Optical flow between consecutive frames (DIS, Kroeger et al. 2016, arXiv 1603.03590) and where to trust it."""
+    """Optical flow between consecutive frames (DIS, Kroeger et al. 2016, arXiv 1603.03590) and where to trust it.
+
+    Raises:
+        InputError: OpenCV is missing.
+    """
 
     def __init__(self) -> None:
         self.cv2 = import_cv2()
         self.method = self.cv2.DISOpticalFlow_create(self.cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self.before: Tensor | None = None
 
-    def __call__(self, now: Tensor, before: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Where each pixel of ``now`` was in ``before``, and how sure that is.
-
-        Args:
-            now: (3, H, W) in [0, 1].
-            before: the same size.
-
-        Returns:
-            Positions (H, W, 2) as x and y in pixels of ``before``; trust (H, W) in [0, 1], 0 where it was hidden.
-        """
+    def __call__(self, now: Tensor) -> Motion | None:
+        """The motion to the next frame, (3, H, W) in [0, 1]; None for the first, and where the size has changed."""
+        before, self.before = self.before, now
+        if before is None or before.shape != now.shape:
+            return None
         height, width = now.shape[-2:]
         small, small_before = (self._grey(frame) for frame in (now, before))
         backward = self.method.calc(small, small_before, None)
         forward = self.method.calc(small_before, small, None)
         here = _grid(*small.shape)
         there = here + backward
-        back = self._warp(forward, there)
+        back = _warp(forward, there)
         miss = np.square(backward + back).sum(axis=-1)
         length = np.square(backward).sum(axis=-1) + np.square(back).sum(axis=-1)
         # Sundaram, Brox & Keutzer 2010, equation 5: there and back again misses by more than 1 % of the way
@@ -71,22 +89,13 @@ class Flow:
         flow = self.cv2.resize(backward, (width, height), interpolation=self.cv2.INTER_LINEAR) * scale
         positions = (_grid(height, width) + flow).astype(np.float32)
         visible = self.cv2.resize(visible, (width, height), interpolation=self.cv2.INTER_LINEAR)
-        difference = np.abs(_array(now) - self._warp(_array(before), positions)).mean(axis=-1)
+        difference = np.abs(_array(now) - _warp(_array(before), positions)).mean(axis=-1)
         difference = self.cv2.GaussianBlur(difference, (5, 5), 0)
-        return positions, visible * np.exp(-0.5 * (difference / TRUST) ** 2)
-
-    def warp(self, picture: Tensor, positions: np.ndarray) -> Tensor:
-        """(3, H, W) seen at other positions; bicubic, so that repeated blends stay sharp."""
-        moved = self._warp(_array(picture), positions, self.cv2.INTER_CUBIC)
-        return torch.from_numpy(moved).permute(2, 0, 1).clamp(0, 1)
+        return Motion(positions, visible * np.exp(-0.5 * (difference / TRUST) ** 2))
 
     def _grey(self, frame: Tensor) -> np.ndarray:
         small = resize_long_side(frame, min(FLOW_SIDE, max(frame.shape[-2:])))
         return self.cv2.cvtColor((_array(small) * 255).astype(np.uint8), self.cv2.COLOR_RGB2GRAY)
-
-    def _warp(self, values: np.ndarray, positions: np.ndarray, how: int | None = None) -> np.ndarray:
-        method = self.cv2.INTER_LINEAR if how is None else how
-        return self.cv2.remap(values, positions.astype(np.float32), None, method, borderMode=self.cv2.BORDER_REPLICATE)
 
 
 class Steady:
@@ -96,22 +105,21 @@ class Steady:
         amount: 0 to 1: how much of a pixel comes from before where flow and colours agree.
 
     Raises:
-        InputError: ``amount`` outside its range, or OpenCV is missing.
+        InputError: ``amount`` outside its range.
     """
 
     def __init__(self, amount: float = 0.8) -> None:
         if not 0 <= amount < 1:
             raise InputError(f"temporal={amount}: expected a number from 0 to below 1, for instance 0.8.")
-        self.amount, self.flow = amount, Flow()
-        self.before: tuple[Tensor, Tensor] | None = None
+        self.amount = amount
+        self.before: Tensor | None = None
 
-    def __call__(self, source: Tensor, stylized: Tensor) -> Tensor:
-        """The frame to show: (3, H, W), from the source frame and its stylized one, both (3, H, W)."""
-        if self.before is not None and self.before[0].shape == source.shape:
-            positions, trust = self.flow(source, self.before[0])
-            weight = self.amount * torch.from_numpy(trust).float()
-            stylized = torch.lerp(stylized, self.flow.warp(self.before[1], positions), weight)
-        self.before = source, stylized
+    def __call__(self, stylized: Tensor, motion: Motion | None) -> Tensor:
+        """The next frame to show, (3, H, W), from the stylized one and the source's :class:`Motion` to it."""
+        if self.before is not None and motion is not None:
+            weight = self.amount * torch.from_numpy(motion.trust).float()
+            stylized = torch.lerp(stylized, motion.carry(self.before), weight)
+        self.before = stylized
         return stylized
 
 
@@ -123,18 +131,19 @@ class Flicker:
     """
 
     def __init__(self) -> None:
-        self.flow = Flow()
         self.before: tuple[Tensor, Tensor] | None = None
         self.source_change, self.result_change, self.weight = 0.0, 0.0, 0.0
 
-    def add(self, source: Tensor, result: Tensor) -> None:
-        """Take in the next frame and its result, (3, H, W) each."""
-        if self.before is not None:
-            positions, trust = self.flow(source, self.before[0])
-            weight = torch.from_numpy(trust > 0.5).float()
-            for name, now, before in (("source", source, self.before[0]), ("result", result, self.before[1])):
-                change = (now - self.flow.warp(before, positions)).abs().mean(dim=0)
-                setattr(self, f"{name}_change", getattr(self, f"{name}_change") + float((change * weight).sum()))
+    def add(self, source: Tensor, result: Tensor, motion: Motion | None) -> None:
+        """Take in the next frame and its result, (3, H, W) each, and the source's :class:`Motion` to it."""
+        if self.before is not None and motion is not None:
+            weight = torch.from_numpy(motion.trust > 0.5).float()
+            source_change, result_change = (
+                float(((now - motion.carry(before)).abs().mean(dim=0) * weight).sum())
+                for now, before in zip((source, result), self.before, strict=True)
+            )
+            self.source_change += source_change
+            self.result_change += result_change
             self.weight += float(weight.sum())
         self.before = source, result
 
@@ -154,6 +163,13 @@ class Flicker:
 
 def _array(picture: Tensor) -> np.ndarray:
     return np.ascontiguousarray(picture.permute(1, 2, 0).float().numpy())
+
+
+def _warp(values: np.ndarray, positions: np.ndarray, how: int | None = None) -> np.ndarray:
+    """(H, W, C) seen at other positions; how: one of OpenCV's interpolations, None: linear."""
+    cv2 = import_cv2()
+    method = cv2.INTER_LINEAR if how is None else how
+    return cv2.remap(values, positions.astype(np.float32), None, method, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _grid(height: int, width: int) -> np.ndarray:

@@ -19,10 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastnst.images.resizing import resize
 from fastnst.networks import TransformerNetwork
 from fastnst.networks.blocks import InstanceNorm
-from fastnst.networks.transformer import MINIMUM_SIZE
 from fastnst.stylization.feature_map import FeatureMap
 
 CELL = 4
@@ -34,16 +32,11 @@ OVERLAP = 2
 DEFAULT_TILE = 512
 """Side of a tile in pixels: 300 MB at its peak with 32 channels; larger ones are hardly faster."""
 
-STATISTICS = ("exact", "thumbnail")
-"""Where tiles have the means and variances of their layers from: the whole picture, or a small copy of it."""
-
-THUMBNAIL = 1024
-"""Longer side in pixels of the small copy."""
-
 Progress = Callable[[float], None]
 """Is told the finished part of the work, from 0 to 1."""
 
 Read = Callable[[slice, slice], Tensor]
+Layers = Callable[[Tensor], Tensor]
 
 
 class Tile(NamedTuple):
@@ -182,10 +175,10 @@ class TiledRun:
 
         return read
 
-    def _convolve(self, read: Read, layers: nn.Module, then: nn.Sequential, scale: int, work: float = 1) -> FeatureMap:
-        """Keep what ``layers`` make on disk, and its statistics in the normalisation that follows."""
+    def _convolve(self, read: Read, layers: Layers, then: nn.Sequential, scale: int, work: float = 1) -> FeatureMap:
+        """Keep what ``layers`` make on disk, and the statistics of what is kept in the normalisation that follows."""
         result: FeatureMap | None = None
-        for tile, part in self._measure(read, layers, then, scale, work):
+        for tile, part in self._measure(read, lambda x: layers(x).half().float(), then, scale, work):
             if result is None:
                 result = FeatureMap(part.shape[1], *(scale * side for side in self.cells))
             result.write(times(tile.core[0], scale), times(tile.core[1], scale), part)
@@ -193,7 +186,7 @@ class TiledRun:
         return result
 
     def _measure(
-        self, read: Read, layers: nn.Module, then: nn.Sequential, scale: int, work: float = 1
+        self, read: Read, layers: Layers, then: nn.Sequential, scale: int, work: float = 1
     ) -> Iterator[tuple[Tile, Tensor]]:
         """One pass over all tiles; after the last, ``then`` normalises with the statistics of what ``layers`` make."""
         statistics, norm = RunningStatistics(), then[0]
@@ -226,50 +219,6 @@ class TiledRun:
         self.done += work / len(self.tiles)
         if self.progress is not None:
             self.progress(min(self.done / self.work, 1.0))
-
-
-@torch.inference_mode()
-def paint_by_thumbnail(
-    network: TransformerNetwork,
-    picture: Tensor,
-    tile: int = DEFAULT_TILE,
-    device: torch.device | str = "cpu",
-    progress: Progress | None = None,
-    side: int = THUMBNAIL,
-) -> Tensor:
-    """Tiles with the statistics of a small copy of the picture: one pass and nothing on disk, but other colours.
-
-    Strokes have the size they have, so that layers of the small copy differ from the picture's. The mode of Chen et al.
-    2022 (URST, arXiv 2103.11784). Each tile sees all that the network sees around it.
-
-    Args:
-        network: as for :class:`TiledRun`.
-        picture: likewise.
-        tile: likewise.
-        device: likewise.
-        progress: likewise.
-        side: longer side of the small copy in pixels.
-
-    Returns:
-        The stylized picture (3, H, W), clamped to [0, 1], on the CPU.
-    """
-    height, width = picture.shape[-2:]
-    scale = max(1.0, max(height, width) / side)
-    small = resize(picture, max(MINIMUM_SIZE, round(height / scale)), max(MINIMUM_SIZE, round(width / scale)))
-    run = TiledRun(network, small, max(tile, DEFAULT_TILE), device)
-    run.run()
-    measured, origin = run.network, run.origin
-    reach = 5 + 2 * len(measured.residual)  # cells: 15 pixels of the outer layers, 8 of each residual block, rounded up
-    places = list(tiles(math.ceil(height / CELL), math.ceil(width / CELL), math.ceil(tile / CELL), reach))
-    result = torch.empty(3, height, width)
-    for number, place in enumerate(places, start=1):
-        rows, columns = (times(cells, CELL) for cells in place.seen)
-        measured.grain.origin = origin[0] + rows.start, origin[1] + columns.start
-        pixels = place.crop(measured(picture[None, :, rows, columns].to(device)), CELL)[0].clamp(0, 1)
-        result[:, times(place.core[0], CELL), times(place.core[1], CELL)] = pixels.cpu()
-        if progress is not None:
-            progress(number / len(places))
-    return result
 
 
 def cut_before_norms(layers: nn.Module) -> list[nn.Sequential]:

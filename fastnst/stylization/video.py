@@ -36,13 +36,14 @@ def stylize_video(
         progress: is told the number of finished frames.
 
     Raises:
-        InputError: there was not a single frame, or the file cannot be written.
-        KeyboardInterrupt: passed on after the file was closed.
+        InputError: there was not a single frame, or the file cannot be written; the reader's errors are passed on.
+        KeyboardInterrupt: passed on after the file was closed; says what is in it, if there is one.
     """
     ended = threading.Event()
     decoded: queue.Queue[Any] = queue.Queue(WAITING)
     painted: queue.Queue[Any] = queue.Queue(WAITING)
-    failures: list[BaseException] = []
+    failures: list[BaseException] = []  # of the writer
+    unread: list[BaseException] = []
 
     def put(where: queue.Queue[Any], item: Any) -> bool:
         while not ended.is_set():
@@ -57,7 +58,7 @@ def stylize_video(
                 if not put(decoded, item):
                     return
         except BaseException as error:
-            failures.append(error)
+            unread.append(error)
         put(decoded, None)
 
     def encode() -> None:
@@ -71,7 +72,7 @@ def stylize_video(
     threads = [threading.Thread(target=decode, daemon=True), threading.Thread(target=encode, daemon=True)]
     for thread in threads:
         thread.start()
-    done = 0
+    done, interrupted = 0, False
     try:
         while (item := decoded.get()) is not None and not failures:
             if isinstance(item, VideoFrame):
@@ -82,6 +83,8 @@ def stylize_video(
                 if progress is not None:
                     progress(done)
             painted.put(item)
+    except KeyboardInterrupt:
+        interrupted = True
     finally:
         ended.set()
         painted.put(None)
@@ -92,7 +95,12 @@ def stylize_video(
         except (reader.av.FFmpegError, OSError) as error:
             failures.append(error)
         reader.close()
+    if interrupted:
+        kept = writer.frames > 0 and not failures
+        raise KeyboardInterrupt(f"in {writer.path} the first {writer.frames} frames" if kept else "")
     if failures:
         raise InputError(f"{writer.path} could not be finished ({reason(failures[0])}); check disk space and size")
+    if unread:
+        raise unread[0]
     if writer.frames == 0:
         raise InputError(f"{reader.path} holds no frame that can be decoded ({reader.problem or 'nothing in it'}).")

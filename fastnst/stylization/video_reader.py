@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -71,10 +72,11 @@ class VideoReader:
 
     def __init__(self, path: str | os.PathLike, start: float = 0.0, end: float | None = None) -> None:
         self.av = import_av()
-        self.path, self.start, self.end = Path(path), start, end
-        self.problem: str | None = None
-        if start < 0 or (end is not None and end <= start):
+        self.damage = (self.av.FFmpegError, OSError, ValueError)
+        self.path, self.problem = Path(path), None  # type: tuple[Path, str | None]
+        if not 0 <= start < math.inf or (end is not None and not start < end < math.inf):
             raise InputError(f"start {start} and end {end}: expected seconds, the end after the start.")
+        self.start, self.end = decimal(start), None if end is None else decimal(end)
         if not self.path.is_file():
             raise InputError(f"{path} is not there or not a file; check the path of the video")
         if self.path.stat().st_size == 0:
@@ -83,7 +85,7 @@ class VideoReader:
             # PyAV 19 has no such option any more: it does not stumble over titles in other encodings.
             lenient = {"metadata_errors": "ignore"} if int(self.av.__version__.partition(".")[0]) < 19 else {}
             self.container = self.av.open(str(path), **lenient)
-        except (self.av.FFmpegError, OSError, ValueError) as error:
+        except self.damage as error:
             raise InputError(f"{path} cannot be read as a video ({reason(error)}).") from None
         covers = self.av.stream.Disposition.attached_pic
         streams = [stream for stream in self.container.streams.video if not stream.disposition & covers]
@@ -98,9 +100,9 @@ class VideoReader:
         whole = self.duration is not None and self.stream.frames == 0
         count = round(self.duration * self.rate) if whole and self.duration is not None else self.stream.frames
         if self.duration is not None and (start > 0 or end is not None):
-            if start >= self.duration:
+            if self.start >= self.duration:
                 raise InputError(f"{path} is {float(self.duration):.2f} s long: there is nothing from {start} s on.")
-            count = round((min(end or self.duration, self.duration) - start) * self.rate)
+            count = round((min(self.end or self.duration, self.duration) - self.start) * self.rate)
         self.frames: int | None = count or None
 
     def _duration(self) -> Fraction | None:
@@ -121,7 +123,6 @@ class VideoReader:
             self.container.seek(int(self.start / self.stream.time_base) + origin, stream=self.stream)
         last: Fraction | None = None
         zero = (self.stream.start_time or 0) * self.stream.time_base
-        cut = Fraction(self.start).limit_denominator(1000)
         finished, sound_reached = False, Fraction(0)
         for packet, frames in self._demuxed():
             if packet is not None:
@@ -131,8 +132,9 @@ class VideoReader:
                 sound_reached = max(sound_reached, time + (packet.duration or 0) * packet.time_base)
                 if finished and self.end is not None and time > self.end + 2:
                     break
-                if (cut == 0 or time >= cut) and (self.end is None or time < self.end):  # sound begins before 0
-                    offset = round(cut / packet.time_base)
+                begun = self.start == 0 or time >= self.start  # sound begins before 0
+                if begun and (self.end is None or time < self.end):
+                    offset = round(self.start / packet.time_base)
                     packet.pts, packet.dts = packet.pts - offset, packet.dts - offset
                     yield packet
             for frame in frames if not finished else ():
@@ -141,8 +143,13 @@ class VideoReader:
                     finished = True
                     break
                 if last - zero >= self.start:
-                    yield VideoFrame(self._upright(frame), last - cut - (zero if cut else 0))
-            if finished and not self.others:
+                    try:
+                        picture = self._upright(frame)
+                    except self.damage as error:
+                        self.problem = reason(error)
+                        break
+                    yield VideoFrame(picture, last - self.start - (zero if self.start else 0))
+            if self.problem is not None or (finished and not self.others):
                 break
         wanted = self.duration if self.end is None else min(self.end, self.duration or self.end)
         reached = Fraction(0) if last is None else last - zero
@@ -160,10 +167,10 @@ class VideoReader:
                     yield None, packet.decode()
                 else:
                     yield packet, []
-        except (self.av.FFmpegError, OSError, ValueError) as error:
+        except self.damage as error:
             self.problem = reason(error)
         if self.problem is not None:
-            with suppress(self.av.FFmpegError, OSError, ValueError, EOFError):
+            with suppress(*self.damage, EOFError):
                 yield None, self.stream.codec_context.decode(None)
 
     def _upright(self, frame: Any) -> np.ndarray:
@@ -173,6 +180,11 @@ class VideoReader:
 
     def close(self) -> None:
         self.container.close()
+
+
+def decimal(seconds: float) -> Fraction:
+    """What was meant by a number of seconds, to the microsecond: the float 0.1 is a little more than a tenth."""
+    return Fraction(seconds).limit_denominator(1_000_000)
 
 
 def reason(error: BaseException) -> str:

@@ -20,6 +20,7 @@ from fastnst.errors import InputError, is_out_of_memory, require_whole
 from fastnst.training.interruption import Abandoned
 from fastnst.training.module import StyleTransferModule
 from fastnst.training.resume_file import FORMAT, FORMAT_VERSION, read_resume_file
+from fastnst.writing import written_whole
 
 LAST, PREVIOUS, MODEL = "last.ckpt", "previous.ckpt", "model.ckpt"
 
@@ -27,7 +28,7 @@ LAST, PREVIOUS, MODEL = "last.ckpt", "previous.ckpt", "model.ckpt"
 class WholeFiles(TorchCheckpointIO):
     """How Lightning writes and reads resume files here: whole or not at all, and nothing in one is code.
 
-    A new file is written beside, synced and renamed; the one before is kept as ``previous.ckpt``.
+    The one before is kept as ``previous.ckpt``.
 
     Attributes:
         problem: why the last file could not be written, or None. Not raised: where several processes train, the others
@@ -39,23 +40,15 @@ class WholeFiles(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike, storage_options: Any = None) -> None:
         path = Path(path)
-        beside = path.with_name(f".{path.name}.part")
         content = io.BytesIO()  # torch's own writer answers a full disk with an abort of its bookkeeping
         torch.save({"format": FORMAT, "version": FORMAT_VERSION, **checkpoint}, content)
         self.problem = None
         try:
-            with open(beside, "wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            if path.exists():
-                os.replace(path, path.with_name(PREVIOUS))
-            os.replace(beside, path)
+            with written_whole(path, advice="make room", keep=path.with_name(PREVIOUS)) as beside:
+                beside.write_bytes(content.getbuffer())
             sync_folder(path.parent)
-        except OSError as error:
-            self.problem = f"{path} cannot be written ({error.strerror or error})"
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
+        except InputError as error:
+            self.problem = str(error)
 
     def load_checkpoint(
         self, path: str | os.PathLike, map_location: Any = "cpu", weights_only: bool | None = True
@@ -143,8 +136,8 @@ class RunFiles(pl.Callback):
             self.write(trainer, pl_module)
         if self._written_at != trainer.global_step:
             raise InputError(
-                f"{self._problem}. The steps since the last save are lost: make room and go on with the same "
-                "command and ckpt_path=last."
+                f"{self._problem} The steps since the last save are lost: go on with the same command and "
+                "ckpt_path=last."
             )
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -170,9 +163,7 @@ class RunFiles(pl.Callback):
         if trainer.world_size > 1:
             self._problem = trainer.strategy.broadcast(self._problem)  # only the first process writes
         if self._problem is not None:
-            rank_zero_warn(
-                f"step {trainer.global_step}: {self._problem}; the training goes on and tries again. Make room."
-            )
+            rank_zero_warn(f"step {trainer.global_step}: {self._problem} The training goes on and tries again.")
             return
         self._written_at = trainer.global_step
         if not trainer.is_global_zero:
@@ -202,7 +193,8 @@ class RunFiles(pl.Callback):
 
     @staticmethod
     def _validated_at(trainer: pl.Trainer, step: int) -> bool:
-        return trainer.enable_validation and step % trainer.val_check_batch == 0  # type: ignore[attr-defined, operator]
+        looks = trainer.enable_validation and sum(trainer.num_val_batches) > 0  # something is held out
+        return looks and step % trainer.val_check_batch == 0  # type: ignore[attr-defined, operator]
 
     def _collect(self, trainer: pl.Trainer) -> None:
         self.metrics |= {name: float(value) for name, value in trainer.callback_metrics.items() if name.count("/") > 0}

@@ -39,6 +39,8 @@ def open_run_folder(folder: Path, resuming: bool) -> TextIO:
     except InputError:
         lock.close()
         raise
+    for half_written in folder.rglob(".*.part*"):  # by a run that was killed
+        half_written.unlink(missing_ok=True)
     return lock
 
 

@@ -6,7 +6,6 @@ import base64
 import html
 import io
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from fastnst.checkpoints import load_model
 from fastnst.errors import InputError
 from fastnst.images.files import open_image
 from fastnst.training.files import MODEL
+from fastnst.writing import written_whole
 
 WIDTH = 1400  # pixels of a picture on the page, at most
 
@@ -37,17 +37,19 @@ def finish_sweep(folder: Path) -> None:
     """Lay the runs of a sweep out in one page, ``index.html``.
 
     Args:
-        folder: with a ``NUMBER.json`` from each training: its ``overrides``, its run ``folder`` and its ``problem``.
+        folder: with a ``NUMBER.json`` from each training that was begun: its ``overrides``, its run ``folder`` and its
+            ``problem``.
 
     Raises:
         SystemExit: 1 where some of the trainings failed, 2 where all did.
     """
-    words = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("[0-9]*.json"))]
+    words = {int(path.stem): json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("[0-9]*.json")}
     if not words:
         return
-    common = set.intersection(*(set(word["overrides"]) for word in words)) if len(words) > 1 else set()
+    common = set.intersection(*(set(word["overrides"]) for word in words.values())) if len(words) > 1 else set()
     outcomes = []
-    for number, word in enumerate(words):
+    for number in range(max(words) + 1):
+        word = words.get(number, {"overrides": [], "folder": None, "problem": "it was not begun"})
         varied = ", ".join(override for override in word["overrides"] if override not in common)
         run = None if word["folder"] is None else Path(word["folder"])
         outcomes.append(Outcome(f"{number}: {varied}", run, word["problem"]))
@@ -80,15 +82,8 @@ code {{ background: #8882; padding: .1em .3em; }}
 {"".join(parts)}
 </body></html>
 """
-    beside = file.with_name(f".{file.name}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(file, advice="the trainings are saved") as beside:
         beside.write_text(page, encoding="utf-8")
-        os.replace(beside, file)
-    except OSError as error:
-        raise InputError(f"the gallery {file} cannot be written ({error.strerror}); the trainings are saved") from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _section(outcome: Outcome) -> str:

@@ -34,7 +34,7 @@ class StopOnSignals(pl.Callback):
     def __init__(self, abandon: bool = True) -> None:
         self.abandon = abandon
         self.received: int | None = None
-        self._previous: dict[int, Any] = {}
+        self._before: dict[int, Any] = {}  # handlers by signal
         self._hooks: list[Any] = []
         self._in_vain = False  # what is computed now could be given up
 
@@ -58,7 +58,7 @@ class StopOnSignals(pl.Callback):
                 os.write(1, f"\n{signal.Signals(number).name}: stopping and saving ...\n".encode())
 
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, stop)
+            signal.signal(number, stop)
 
     def _look(self, *_: Any) -> None:
         if self._in_vain and self.received is not None:
@@ -80,6 +80,8 @@ class StopOnSignals(pl.Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._in_vain = True
+        if trainer.state.fn == "validate":  # after the training: Lightning's own handler would only take note
+            self._restore()
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._in_vain = False
@@ -98,16 +100,20 @@ class StopOnSignals(pl.Callback):
     @contextmanager
     def catching(self) -> Iterator[None]:
         """Around the training: signals mean again what they meant before, and what was given up is no error."""
+        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         except Abandoned:
             pass
         finally:
-            for number, handler in self._previous.items():
-                signal.signal(number, handler)
+            self._restore()
             for hook in self._hooks:
                 hook.remove()
-            self._previous, self._hooks = {}, []
+            self._hooks = []
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
 
 def _stop(trainer: pl.Trainer) -> None:

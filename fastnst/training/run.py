@@ -22,6 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import InputError, one_line, require_whole
+from fastnst.hardware import computes_in_bfloat16
 from fastnst.images.files import read_image
 from fastnst.images.resizing import resize_short_side
 from fastnst.training.events import Curves, EventLogger
@@ -51,14 +52,17 @@ def read_style(path: str | os.PathLike, size: int) -> Tensor:
 
 
 def choose_precision(precision: str, accelerator: str) -> str:
-    """``"auto"`` becomes bf16-mixed where the hardware computes in bfloat16, else 32-true; others stay."""
+    """``"auto"`` becomes bf16-mixed where the hardware computes in bfloat16, else 32-true; others stay.
+
+    Raises:
+        InputError: 16-mixed: its gradients overflow on purpose, to find a scale, and count as broken here.
+    """
+    if str(precision) in ("16", "16-mixed"):
+        raise InputError(f"trainer.precision={precision}: expected bf16-mixed, 32-true, or auto for what fits best.")
     if precision != "auto":
         return precision
-    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    fast = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
-    return "bf16-mixed" if fast else "32-true"
+    on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return "bf16-mixed" if computes_in_bfloat16("cuda" if on_gpu else "cpu") else "32-true"
 
 
 def speed_up(module: StyleTransferModule, options: dict[str, Any]) -> None:

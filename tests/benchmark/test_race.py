@@ -2,7 +2,12 @@
 
 import itertools
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -95,6 +100,58 @@ def test_a_worker_measures_its_own_memory_and_tells_what_went_wrong(tmp_path, mo
         assert peak is None or 60e6 < peak < 200e6  # 64 MiB of ones
         with pytest.raises(InputError, match=r"^it: ValueError: unlucky$"):
             worker.prepare(13)
+
+
+def test_a_worker_ends_with_its_parent(tmp_path):
+    """Also in the middle of a call, when the parent has no time to say so."""
+    (tmp_path / "contender_long.py").write_text(
+        "import os, torch\n"
+        "from pathlib import Path\n"
+        "def build(device):\n"
+        "    def long():\n"
+        f"        Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n"
+        "        while True: torch.rand(300, 300) @ torch.rand(300, 300)\n"
+        "    return lambda size: (long, {})\n"
+    )
+    program = "from fastnst.benchmark.worker import Worker\nWorker('contender_long:build', 'cpu', {}).prepare(1)\n"
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    parent = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path})
+    try:
+        worker = int(wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text()))
+    finally:
+        parent.terminate()
+        parent.wait()
+    try:
+        wait_for(lambda: not is_running(worker), 20)
+    finally:
+        if is_running(worker):
+            os.kill(worker, signal.SIGKILL)
+
+
+def wait_for(answer, seconds=100):
+    """What ``answer`` gives as soon as it gives something."""
+    end = time.monotonic() + seconds
+    while not (given := answer()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return given
+
+
+def is_running(process: int) -> bool:
+    state = Path(f"/proc/{process}/stat")
+    return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_bfloat16_is_left_out_where_it_would_be_emulated(monkeypatch, capsys):
+    for there, expected in (
+        (True, ["float32", "channels_last", "bfloat16", "bfloat16, channels_last"]),
+        (False, ["float32", "channels_last"]),
+    ):
+        monkeypatch.setattr(train, "computes_in_bfloat16", lambda kind, there=there: there)
+        assert train.choose_variants(None, CPU) == expected
+        said = capsys.readouterr().out
+        assert said == "" if there else "left out: bfloat16; bfloat16, channels_last" in said
+        assert train.choose_variants(["bfloat16"], CPU) == ["bfloat16"]  # asked for
 
 
 def test_the_curves_are_told_apart():

@@ -127,9 +127,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half(folder, tmp_path, monke
 
     with monkeypatch.context() as patch:
         patch.setattr(module_json, "dumps", full)
-        with pytest.raises(InputError, match=r"cannot be written \(the disk is full\): make room, give data.cache_dir"):
+        with pytest.raises(InputError, match=r"\(No space left on device\): make room, give data.cache_dir"):
             built(folder, tmp_path / "cache")
-    assert not list((tmp_path / "cache").rglob("*.part"))
+    assert not list((tmp_path / "cache").rglob(".*"))
     assert built(folder, tmp_path / "cache")[1]
 
 

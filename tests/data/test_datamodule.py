@@ -118,6 +118,9 @@ def test_coco_at_its_usual_place(tmp_path, monkeypatch):
         ({"source": "samples"}, "has no folder"),
         ({"image_size": 31}, "image size 31"),
         ({"image_size": 64.0}, "image size 64.0"),
+        ({"grow_to": 31}, "data.grow_to 31"),
+        ({"grow_at": 1.5}, "data.grow_at=1.5"),
+        ({"grow_at": "half"}, "data.grow_at='half'"),
         ({"batch_size": 0}, "batch size 0"),
         ({"batch_size": True}, "batch size True"),
         ({"steps": 0}, "steps 0"),
@@ -216,6 +219,18 @@ def test_start_step_continues_the_same_run(folder, seed):
     assert torch.equal(whole, batches(module(folder, seed=seed, workers=2)))
     assert torch.equal(whole[7:], batches(module(folder, seed=seed, start_step=7)))
     assert not torch.equal(whole, batches(module(folder, seed=seed + 1)))
+
+
+def sides(data: PhotoDataModule) -> list[int]:
+    return [batch["images"].shape[-1] for batch in data.train_dataloader()]
+
+
+def test_crops_grow_at_a_step(folder):
+    assert sides(module(folder, grow_to=48, grow_at=0.65)) == [32] * 7 + [48] * 3  # from step 6.5 on
+    assert sides(module(folder, grow_to=48, grow_at=0.65, start_step=5)) == [32] * 2 + [48] * 3
+    assert sides(module(folder, grow_to=48, grow_at=0.65, start_step=8)) == [48] * 2
+    assert sides(module(folder, grow_to=48, grow_at=0)) == [48] * 10 and sides(module(folder)) == [32] * 10
+    assert module(folder, grow_to=48).validation_size == 48 and module(folder).validation_size == 32
 
 
 def test_loading_leaves_torchs_own_random_numbers_alone(folder):

@@ -70,17 +70,24 @@ def test_normalized_content_loss_by_correlations():
     """Without ``eps`` it is 2 - 2r, r the mean of the channels' correlation coefficients."""
     x, y = pair(shape=(2, 3, 6, 7))
     r = [np.corrcoef(x[n, c].flatten(), y[n, c].flatten())[0, 1] for n in range(2) for c in range(3)]
-    assert functional.normalized_content_loss(x, y, eps=0).item() == pytest.approx(2 - 2 * np.mean(r), rel=1e-5)
-    assert functional.normalized_content_loss(y, y, eps=0).item() == pytest.approx(0, abs=1e-6)
-    assert functional.normalized_content_loss(-y, y, eps=0).item() == pytest.approx(4, rel=1e-5)
+    assert functional.normalized_content_loss(x, y, 1, eps=0).item() == pytest.approx(2 - 2 * np.mean(r), rel=1e-5)
+    assert functional.normalized_content_loss(y, y, 1, eps=0).item() == pytest.approx(0, abs=1e-6)
+    assert functional.normalized_content_loss(-y, y, 1, eps=0).item() == pytest.approx(4, rel=1e-5)
+
+
+def test_its_price_rises_with_what_each_picture_has_lost():
+    x, y = pair(shape=(2, 3, 6, 7))
+    each = [functional.normalized_content_loss(x[[n]], y[[n]], 1).item() for n in range(2)]
+    expected = (each[0] ** 4 + each[1] ** 4) / 2
+    assert functional.normalized_content_loss(x, y).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_normalized_content_loss_asks_nothing_of_brightness_and_contrast():
     x, y = pair(shape=(1, 3, 6, 7))
     scale, shift = torch.tensor([2.0, 30.0, 500.0])[:, None, None], torch.tensor([-7.0, 0.0, 90.0])[:, None, None]
-    value = functional.normalized_content_loss(x, y, eps=0).item()
-    assert functional.normalized_content_loss(scale * x + shift, y, eps=0).item() == pytest.approx(value, rel=1e-4)
-    assert functional.normalized_content_loss(x, scale[[0]] * y + 5, eps=0).item() == pytest.approx(value, rel=1e-4)
+    value = functional.normalized_content_loss(x, y, 1, eps=0).item()
+    assert functional.normalized_content_loss(scale * x + shift, y, 1, eps=0).item() == pytest.approx(value, rel=1e-4)
+    assert functional.normalized_content_loss(x, scale[[0]] * y + 5, 1, eps=0).item() == pytest.approx(value, rel=1e-4)
 
 
 def test_channels_that_do_not_vary_in_the_photograph_are_left_out():

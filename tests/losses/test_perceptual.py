@@ -102,6 +102,7 @@ def test_settings_of_older_models_give_the_objective_they_were_trained_with(vgg,
             style,
             content_distance=distance,
             style_distance=distance,
+            moments_weight=0.0,
             style_weight=2.0,
         )
         assert old(stylized, content).total == new(stylized, content).total
@@ -181,8 +182,11 @@ def test_a_term_without_layers(vgg, pictures):
         ({"style_weight": "much"}, "'much'"),
         ({"style_layers": {"relu1_2": -0.5}}, "at least 0"),
         ({"content_layers": {"relu2_2": None}}, "at least 0"),
-        ({"content_weight": 0.0, "style_weight": 0.0, "tv_weight": 0.0}, "style weights are all zero"),
-        ({"content_weight": 0.0, "style_weight": 0.0, "tv_weight": 1.0}, "style weights are all zero"),
+        ({"content_weight": 0.0, "style_weight": 0.0, "moments_weight": 0.0}, "style weights are all zero"),
+        (
+            {"content_weight": 0.0, "style_weight": 0.0, "moments_weight": 0, "tv_weight": 1.0},
+            "style weights are all zero",
+        ),
         ({"content_layers": {}, "style_layers": {"relu1_2": 0.0}}, "style weights are all zero"),
         ({"style_layers": {"relu4_1": 1.0}}, "built without .*relu4_1"),
         ({"tv_form": "huber"}, "'huber': expected one of squared, l1"),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 from types import SimpleNamespace
 
@@ -142,6 +143,30 @@ def test_the_card_gives_the_objective(trained):
         objective_of(card, None, torch.device("cpu"))
     with pytest.raises(InputError, match="does not say how it was trained"):
         objective_of({}, None, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("option", ["--json", "--plot", "--keep"])
+def test_a_file_that_cannot_be_written_is_said_before_the_work(benchmark, monkeypatch, tmp_path, option):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.png").mkdir()
+    monkeypatch.setattr("fastnst.benchmark.objective.run", lambda *arguments: pytest.fail("hours later"))
+    for path in ("file/figures.png", "folder.png"):
+        line = benchmark("objective", option, path, "--overwrite").error()
+        assert f"{path} cannot be written" in line
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "folder.png"}
+
+
+def test_figures_are_written_whole_or_not_at_all(benchmark, monkeypatch, tmp_path):
+    (tmp_path / "figures.json").write_text("old")
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fastnst.benchmark.objective.run", lambda *arguments: ({}, torch.zeros(3, 8, 8)))
+    monkeypatch.setattr(os, "fsync", full)
+    line = benchmark("objective", "--json", "figures.json", "--overwrite").error()
+    assert "figures.json cannot be written (No space left on device)" in line
+    assert (tmp_path / "figures.json").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_square_photo(photos):

@@ -90,7 +90,11 @@ def test_killed_while_writing(small, whole, tmp_path, call):
         ordinary, calls = getattr(place, name), []
 
         def deadly(*arguments, **options):
-            if name != "replace" or str(arguments[0]).endswith(files.LAST if not renamed else f".{files.LAST}.part"):
+            if name == "fsync":
+                concerned = os.readlink(f"/proc/self/fd/{arguments[0]}").endswith(".part.ckpt")
+            else:
+                concerned = name != "replace" or arguments[1].name == (files.LAST if renamed else files.PREVIOUS)
+            if concerned:
                 calls.append(None)
                 if len(calls) == 3:
                     die()

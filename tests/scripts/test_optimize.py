@@ -131,7 +131,7 @@ def test_presets_are_the_recipes():
 
 def test_sweep_ends_in_a_contact_sheet(optimize, tmp_path):
     answer = optimize("experiment=sweep", "content=photo.png", "size=24", "steps=1", "style.size=32,40",
-                      "loss.style_weight=1,10", "output_dir=sweep")  # fmt: skip
+                      "loss.content_weight=1,10", "output_dir=sweep")  # fmt: skip
     assert answer.code == 0, answer.err
     assert answer.out.count("Contact sheet:") == 1
     assert sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()) == ["00", "01", "02", "03"]
@@ -165,6 +165,13 @@ def test_preview_is_the_training_objective(optimize, tmp_path):
     assert sum(terms) == pytest.approx(total, rel=0.01)
     assert "exists and is not replaced" in optimize("output=look.png", script="preview").error()
     assert "preset of scripts/optimize.py" in optimize("experiment=gatys_vgg16", script="preview").error()
+
+
+def test_preview_replaces_neither_of_its_two_pictures(optimize, tmp_path):
+    (tmp_path / "look_picture.png").write_bytes(b"precious")
+    tiny = ("content=photo.png", "size=36", "style.size=48", "steps=2", "output=look.png")
+    assert "look_picture.png exists and is not replaced" in optimize(*tiny, script="preview").error()
+    assert (tmp_path / "look_picture.png").read_bytes() == b"precious" and not (tmp_path / "look.png").exists()
 
 
 @pytest.mark.parametrize(

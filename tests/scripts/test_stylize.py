@@ -11,8 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from fastnst.checkpoints import load_model
+from fastnst.checkpoints import load_model, save_model
 from fastnst.images.files import read_image, to_pil
+from fastnst.networks import TransformerNetwork
 from fastnst.stylization import Stylizer
 
 
@@ -58,6 +59,15 @@ def test_default_output_and_model_of_a_run(stylize, trained, tmp_path):
     answer = stylize("--model", trained / "model.ckpt", "--input", "cat.jpg")
     assert answer.code == 0 and answer.out == "[1/1] cat.jpg (20x20) -> stylized/cat_mosaic.png\n"
     assert size(tmp_path / "stylized" / "cat_mosaic.png") == (20, 20)
+
+
+@pytest.mark.parametrize("card", [{}, {"style": None}])
+def test_a_card_without_a_style(stylize, tmp_path, card):
+    save_model(tmp_path / "model.ckpt", TransformerNetwork(width=2, residual_blocks=1), card)
+    picture(20, 20).save(tmp_path / "cat.jpg")
+    answer = stylize("--model", "model.ckpt", "--input", "cat.jpg")
+    assert answer.code == 0, answer.err
+    assert size(tmp_path / "stylized" / "cat_model.png") == (20, 20)
 
 
 def test_without_input_a_sample_photograph(stylize, model, tmp_path):

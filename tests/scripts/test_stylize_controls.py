@@ -160,10 +160,13 @@ def test_ctrl_c_leaves_a_playable_file(here, project):
     waited.wait(0.3)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
-    assert process.returncode == 130 and err == "Stopped; what was finished until then: out.mp4\n"
+    assert process.returncode == 130 and err.startswith("Stopped; 0 of 1 done")
     assert not list(here.glob(".*.mp4"))
     if (here / "out.mp4").exists():  # at least one frame was finished
-        assert 0 < frames_of(here / "out.mp4") < 600
+        assert 0 < (frames := frames_of(here / "out.mp4")) < 600
+        assert err == f"Stopped; 0 of 1 done, and in out.mp4 the first {frames} frames.\n"
+    else:
+        assert err == "Stopped; 0 of 1 done.\n"
 
 
 def test_formats_of_standard_output_and_of_folders(here, project, stylize):

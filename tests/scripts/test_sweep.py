@@ -1,6 +1,9 @@
 """Several trainings from one command: one after the other, side by side, one of them failing, and the page of all."""
 
+import json
+import os
 import re
+import signal
 import threading
 import time
 
@@ -8,8 +11,9 @@ import pytest
 
 from fastnst.checkpoints import load_model
 from fastnst.training import devices
-from fastnst.training.gallery import Outcome, write_gallery
+from fastnst.training.gallery import Outcome, finish_sweep, write_gallery
 from tests.conftest import start_script
+from tests.scripts.test_kills import train_in_a_child
 
 
 def gallery(folder) -> str:
@@ -48,6 +52,32 @@ def test_one_that_fails_does_not_stop_the_others(train, tmp_path):
 def test_a_sweep_of_several_processes_each_is_refused(train):
     answer = train("-m", "seed=0", "trainer=ddp", "trainer.devices=2")
     assert answer.code == 2 and "each job on one device" in answer.err
+
+
+def test_a_job_that_was_killed_is_counted(train, small, tmp_path, capsys):
+    """A job leaves word when it begins, under its own number; what a launcher did not come to has none."""
+
+    def kill_the_second():
+        from fastnst.training import run
+
+        ordinary = run.fit
+
+        def fit(trainer, module, data, last):
+            if module.seed == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            ordinary(trainer, module, data, last)
+
+        run.fit = fit
+
+    assert train_in_a_child(["-m", *small, "seed=0,1,2"], tmp_path, kill_the_second) is None
+    (sweep,) = (tmp_path / "outputs" / "multirun").iterdir()
+    done = json.loads((sweep / "0000.json").read_text())
+    (sweep / "0003.json").write_text(json.dumps({**done, "overrides": [*small, "seed=3"]}))
+    with pytest.raises(SystemExit) as end:
+        finish_sweep(sweep)
+    assert end.value.code == 1 and "2 of 4 trainings done" in capsys.readouterr().out
+    titles = re.findall(r"<h2>(.*?)</h2>", (sweep / "index.html").read_text())
+    assert titles == ["0: seed=0", "1: seed=1", "2: ", "3: seed=3"]
 
 
 def test_a_hostile_title_is_text(tmp_path):

@@ -13,13 +13,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fastnst.checkpoints import load_model
 from fastnst.styles import NAMES
 from tests.conftest import events, load, losses, same, weights
+from tests.scripts.test_kills import train_in_a_child
 
 # What a run leaves
 
 
 def test_run_folder(trained):
     assert {path.name for path in trained.iterdir()} >= {"config.yaml", "last.ckpt", "model.ckpt", "previews"}
-    assert not [path.name for path in trained.rglob("*") if path.name.endswith(".part")]
+    assert not [path.name for path in trained.rglob("*") if ".part" in path.name]
 
 
 def test_console(trained):
@@ -54,7 +55,9 @@ def test_model_card(trained, photos):
     assert card["torch"] == torch.__version__ and card["fastnst"]
     assert "commit" in card and card["command"].startswith("python scripts/train.py data=folder")
     assert max(model.thumbnail.shape) == 96
-    assert same({f"network.{name}": value for name, value in model.network.state_dict().items()}, weights(trained))
+    rounded = {name: value.half().float() if value.ndim == 4 else value for name, value in weights(trained).items()}
+    assert same({f"network.{name}": value for name, value in model.network.state_dict().items()}, rounded)
+    assert {value.dtype for value in weights(trained).values()} == {torch.float32}
 
 
 def test_resolved_configuration(trained):
@@ -166,6 +169,23 @@ def test_a_finished_run_is_lengthened_exactly(train, tmp_path):
     assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
 
 
+@pytest.mark.parametrize("held_out", [0, 2])
+def test_every_save_that_is_due_is_made(train, tmp_path, monkeypatch, held_out):
+    """Also at a step where the held-out photographs are looked at, whether there are any or not."""
+    from fastnst.training.guards import SkippedPhotos
+
+    saved = []
+
+    def look(self, trainer, *arguments):
+        file = tmp_path / "run" / "last.ckpt"
+        saved.append(load(file)["global_step"] if file.exists() else 0)
+
+    monkeypatch.setattr(SkippedPhotos, "on_train_batch_start", look)
+    options = ["save_every=2", "validate_every=2", "trainer.max_steps=6", f"data.validation_photos={held_out}"]
+    assert train(*options, "output_dir=run").code == 0
+    assert saved == [0, 0, 2, 2, 4, 4]
+
+
 def test_seconds_add_up(train, tmp_path):
     assert train("output_dir=run").code == 0
     before = load_model(tmp_path / "run" / "model.ckpt").card["seconds"]
@@ -180,6 +200,9 @@ def test_last_without_output_dir_is_this_styles_newest_run(train, tmp_path):
     answer = train("style=ink", "ckpt_path=last", "trainer.max_steps=3", "loss.style_weight=5")
     assert answer.code == 0, answer.err
     assert "Run folder: outputs/ink/new\n" in answer.out
+    run = tmp_path / "outputs" / "ink" / "new"
+    assert "output_dir: outputs/ink/new\n" in (run / "config.yaml").read_text()
+    assert load_model(run / "model.ckpt").card["settings"]["output_dir"] == "outputs/ink/new"
     assert load(tmp_path / "outputs" / "ink" / "new" / "last.ckpt")["global_step"] == 3
     assert "no last.ckpt in outputs/candy" in train("style=candy", "ckpt_path=last").error()
 
@@ -254,6 +277,25 @@ def test_a_signal_saves_and_says_so(start, train, tmp_path, number, to_group, op
     again = train(*command, f"trainer.max_steps={steps + 1}")
     assert again.code == 0, again.err
     assert f"Going on from step {steps} of run/last.ckpt; changed since: trainer.max_steps 100000 -> " in again.out
+
+
+@pytest.mark.parametrize("place", ["on_validation_batch_end", "after"])
+def test_a_signal_after_the_last_step_ends_it(small, tmp_path, place):
+    """All is saved by then; what is still computed is given up, and Lightning's handlers swallow nothing."""
+
+    def signal_then():
+        from fastnst.training import run
+        from fastnst.training.guards import SkippedPhotos
+
+        def terminate(*arguments):
+            if place == "after" or arguments[1].state.fn == "validate":
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        setattr(*(run, "publish") if place == "after" else (SkippedPhotos, place), terminate)
+
+    command = [*small, "output_dir=run", "validate_every=2", "trainer.max_steps=3", "publish=mine"]
+    assert train_in_a_child(command, tmp_path, signal_then) is None
+    assert load_model(tmp_path / "run" / "model.ckpt").card["steps"] == 3
 
 
 def test_broken_photographs_are_named_and_the_training_goes_on(train, photos, tmp_path):

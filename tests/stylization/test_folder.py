@@ -81,7 +81,15 @@ def test_the_files_are_those_of_one_after_the_other(work, tmp_path, order):
             assert all(torch.equal(a, b) for a, b in zip(result.still, expected.still, strict=True))
 
 
-def test_errors_are_those_of_their_file(work, tmp_path):
+def no_memory_left():
+    """What torch raises on the CPU: a RuntimeError like any other."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**14)
+    return caught.value
+
+
+@pytest.mark.parametrize("lack", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError(), no_memory_left()])
+def test_errors_are_those_of_their_file(work, tmp_path, lack):
     work = work[:4]
     work[0][0].write_bytes(work[0][0].read_bytes()[:100])  # a: cut off
     work[2][1].parent.mkdir()
@@ -89,15 +97,20 @@ def test_errors_are_those_of_their_file(work, tmp_path):
 
     def short_of_memory_for_grey(picture, controls, progress):
         if torch.equal(picture[0], picture[1]):
-            raise torch.OutOfMemoryError("no memory for d")
+            raise lack
         return picture
 
     a, b, c, d = run(work, short_of_memory_for_grey)
     assert isinstance(a, InputError) and "a.png" in str(a)
     assert isinstance(b, Done) and "b.jpg" in b.line
     assert isinstance(c, InputError) and "c.png exists already" in str(c)
-    assert isinstance(d, torch.OutOfMemoryError)
+    assert isinstance(d, InputError) and "does not fit into memory" in str(d)
     assert written(work) == ["b.jpg", "c.png"] and work[2][1].read_bytes() == b"precious"
+
+
+def test_a_mistake_of_ours_stops_the_folder(work):
+    with pytest.raises(RuntimeError, match="size"):
+        list(run(work, lambda *_: torch.zeros(2) @ torch.zeros(3)))
 
 
 def test_one_is_read_ahead_and_one_saved_behind(work, monkeypatch):
@@ -184,6 +197,6 @@ def test_ctrl_c_on_the_command_line(work, stylize, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Stylizer, "__call__", paint)
     answer = stylize("--model", "tiny.ckpt", "--input", "in", "--output", "out")
-    assert answer.code == 130 and answer.err == "Stopped; what was finished until then: out/c.png\n"
+    assert answer.code == 130 and answer.err == "Stopped; 2 of 5 done.\n"
     assert [line.split()[:2] for line in answer.out.splitlines()] == [["[1/5]", "in/a.png"], ["[2/5]", "in/b.jpg"]]
     assert written(work) == ["a.png", "b.png"]

@@ -1,5 +1,6 @@
 """Videos keep count, times, size, turn, sound and tags, and end well whatever happens; flicker is halved."""
 
+import itertools
 from fractions import Fraction
 
 import av
@@ -9,8 +10,9 @@ import torch
 
 from fastnst.errors import InputError
 from fastnst.images.resizing import resize
-from fastnst.stylization import video_reader
-from fastnst.stylization.moving import stylize_moving
+from fastnst.stylization import moving, video_reader
+from fastnst.stylization.controls import Controls
+from fastnst.stylization.moving import Painter, stylize_moving
 from fastnst.stylization.temporal import Flicker, Flow, Steady
 from fastnst.stylization.video import stylize_video
 from fastnst.stylization.video_reader import VideoFrame, VideoReader
@@ -164,6 +166,24 @@ def test_start_and_end(tmp_path):
         VideoReader(source, 1, 1)
 
 
+@pytest.mark.parametrize("tenths", [(1, 4), (2, 6), (3, 7), (7, 11)])
+def test_start_and_end_are_decimal_numbers(tmp_path, tenths):
+    """The float 0.1 is more than a tenth, 0.7 less: the frame at the start is in, that at the end is not."""
+    source = make(tmp_path / "in.mp4", times=[3000 * number for number in range(12)])
+    start, end = tenths
+    reader = VideoReader(source, start / 10, end / 10)
+    assert reader.frames is not None
+    times = [item.time for item in reader if isinstance(item, VideoFrame)]
+    reader.close()
+    assert times == [Fraction(number, 10) for number in range(end - start)]
+
+
+@pytest.mark.parametrize(("start", "end"), [(float("nan"), None), (float("inf"), None), (0, float("nan"))])
+def test_start_and_end_are_finite(tmp_path, start, end):
+    with pytest.raises(InputError, match="expected seconds"):
+        VideoReader(make(tmp_path / "in.mp4"), start, end)
+
+
 def test_video_to_gif_and_back(tmp_path):
     source = make(tmp_path / "in.mp4")
     assert stylize_moving(source, tmp_path / "out.gif", lambda picture: picture).frames == 12
@@ -181,7 +201,7 @@ def test_interruption_leaves_a_playable_file(tmp_path):
             raise KeyboardInterrupt
         return picture
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"in .*out\.mp4 the first 5 frames"):
         stylize_moving(make(tmp_path / "in.mp4", count=30), tmp_path / "out.mp4", interrupted)
     assert len(read(tmp_path / "out.mp4")) == 5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
@@ -194,6 +214,49 @@ def test_a_cut_video(tmp_path):
     outcome = stylize_moving(tmp_path / "cut.mkv", tmp_path / "out.mkv", lambda picture: picture)
     assert outcome.problem is not None and "cut.mkv" in outcome.problem
     assert 5 < outcome.frames < 60 and len(read(tmp_path / "out.mkv")) == outcome.frames
+
+
+@pytest.mark.parametrize("extension", [".mp4", ".gif"])
+def test_a_frame_that_cannot_be_converted_ends_the_video_as_damage_does(tmp_path, monkeypatch, extension):
+    upright, asked = VideoReader._upright, []
+
+    def broken(self, frame):
+        asked.append(frame)
+        if len(asked) == 6:
+            raise ValueError("Conversion to rgb24 with format `bayer` is not supported")
+        return upright(self, frame)
+
+    monkeypatch.setattr(VideoReader, "_upright", broken)
+    source = make(tmp_path / "in.mp4", count=30, sound=True)
+    outcome = stylize_moving(source, tmp_path / f"out{extension}", lambda picture: picture)
+    assert outcome.frames == 5
+    assert "in.mp4 is damaged after 0.17 s (Conversion to rgb24" in outcome.problem
+
+
+@pytest.mark.parametrize("error", [InputError("in.mp4 is odd."), MemoryError()])
+def test_a_failure_of_the_reader_is_passed_on(tmp_path, monkeypatch, error):
+    """It is not taken for a full disk, and what was read before is kept."""
+
+    def broken(self):
+        yield from itertools.islice(items(self), 5)
+        raise error
+
+    items = VideoReader.__iter__
+    with monkeypatch.context() as patch:
+        patch.setattr(VideoReader, "__iter__", broken)
+        with pytest.raises(type(error)) as caught:
+            stylize_moving(make(tmp_path / "in.mp4", count=30), tmp_path / "out.mp4", lambda picture: picture)
+    assert caught.value is error
+    assert len(read(tmp_path / "out.mp4")) == 5
+
+
+def test_a_full_disk_is_the_writers_failure(tmp_path, monkeypatch):
+    def full(self, item):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(VideoWriter, "write", full)
+    with pytest.raises(InputError, match=r"out\.mp4 could not be finished \(No space left on device\); check disk"):
+        stylize_moving(make(tmp_path / "in.mp4"), tmp_path / "out.mp4", lambda picture: picture)
 
 
 @pytest.mark.parametrize("extension", [".mkv", ".mp4", ".ts", ".avi", ".webm"])
@@ -267,7 +330,7 @@ def test_refusals(tmp_path, monkeypatch):
         VideoReader(tmp_path / "in.mp4")
     monkeypatch.setitem(__import__("sys").modules, "cv2", None)
     with pytest.raises(InputError, match=r"pip install 'fastnst\[video\]'"):
-        Steady()
+        Flow()
 
 
 @pytest.fixture(scope="module")
@@ -279,7 +342,10 @@ def frames() -> list[torch.Tensor]:
 
 
 def test_flow_finds_the_motion(frames):
-    positions, trust = Flow()(frames[1], frames[0])
+    flow = Flow()
+    assert flow(frames[0]) is None
+    positions, trust = flow(frames[1])
+    assert flow(frames[2][:, 1:]) is None  # another size
     rows, columns = np.mgrid[:96, :120]
     inner = (slice(15, -15), slice(15, -15))
     assert np.abs(positions[..., 0] - columns - 2)[inner].mean() < 0.3
@@ -290,21 +356,37 @@ def test_flow_finds_the_motion(frames):
 def test_flicker_and_its_cure(frames):
     random = torch.Generator().manual_seed(1)
     noisy = [(frame + 0.1 * torch.randn(frame.shape, generator=random)).clamp(0, 1) for frame in frames]
-    plain, steadied, steady = Flicker(), Flicker(), Steady(0.8)
+    plain, steadied, own, steady, flow = Flicker(), Flicker(), Flicker(), Steady(0.8), Flow()
     for frame, result in zip(frames, noisy, strict=True):
-        plain.add(frame, result)
-        steadied.add(frame, steady(frame, result))
+        motion = flow(frame)
+        plain.add(frame, result, motion)
+        steadied.add(frame, steady(result, motion), motion)
+        own.add(frame, frame, motion)
     assert steadied.ratio < 0.5 * plain.ratio
-    own = Flicker()
-    for frame in frames:
-        own.add(frame, frame)
     assert own.ratio == pytest.approx(1) and str(Flicker()).endswith("two frames or more")
 
 
+def test_steadying_and_measuring_share_one_flow(frames, monkeypatch):
+    """Forth and back for each pair of frames, whoever asks."""
+    made = []
+
+    class Counted(Flow):
+        def __call__(self, now):
+            made.append(super().__call__(now))
+            return made[-1]
+
+    monkeypatch.setattr(moving, "Flow", Counted)
+    painter = Painter(lambda picture, controls: 1 - picture, Controls(), Steady(), Flicker())
+    for frame in frames:
+        painter(frame)
+    assert made[0] is None and None not in made[1:] and len(made) == len(frames)
+    assert Painter(lambda picture, controls: picture).flow is None
+
+
 def test_nothing_is_carried_over_a_cut(frames):
-    steady = Steady(0.9)
-    steady(frames[0], torch.zeros_like(frames[0]))
+    steady, flow = Steady(0.9), Flow()
+    steady(torch.zeros_like(frames[0]), flow(frames[0]))
     other = 1 - frames[0].flip(-1)
-    assert (steady(other, other) - other).abs().mean() < 0.03
+    assert (steady(other, flow(other)) - other).abs().mean() < 0.03
     with pytest.raises(InputError, match="temporal=1"):
         Steady(1.0)

@@ -42,6 +42,9 @@ def test_precision(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
     assert choose_precision("auto", "gpu") == "bf16-mixed"
+    for given in ("16-mixed", "16", 16):
+        with pytest.raises(InputError, match=r"trainer\.precision=16.*bf16-mixed"):
+            choose_precision(given, "gpu")
 
 
 def test_trainer(tmp_path):
@@ -65,6 +68,14 @@ def test_run_folder(tmp_path):
     with pytest.raises(InputError, match="already holds a training"):
         open_run_folder(tmp_path / "a" / "b", resuming=False)
     open_run_folder(tmp_path / "a" / "b", resuming=True)
+
+
+def test_what_a_killed_run_left_half_written_goes(tmp_path):
+    (tmp_path / "previews").mkdir()
+    for name in ("last.ckpt", ".1234.part.ckpt", "previews/latest.png", "previews/.1234.part.png"):
+        (tmp_path / name).touch()
+    open_run_folder(tmp_path, resuming=True)
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {".lock", "last.ckpt", "latest.png"}
 
 
 def test_a_folder_without_permission(tmp_path):

@@ -1,0 +1,13 @@
+"""What the hardware can do that is not the same everywhere."""
+
+from __future__ import annotations
+
+import torch
+
+
+def computes_in_bfloat16(device_type: str) -> bool:
+    """Whether it has instructions for it; where it has none, bfloat16 is emulated, many times slower than float32."""
+    if device_type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
