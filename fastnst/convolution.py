@@ -21,45 +21,52 @@ def convolution(
     stride: tuple[int, ...] = (1, 1),
     bias: Tensor | None = None,
     padding: tuple[int, ...] = (0, 0),
+    groups: int = 1,
 ) -> Tensor:
-    """As ``F.conv2d``, forward and for the gradient of ``x`` by NNPACK where it is the faster one: not for the weights'.
+    """As ``F.conv2d``, by NNPACK where that is faster: the map and the gradient of ``x``, not that of the weights.
 
     (N, C, H, W), a kernel (D, C, k, k) and D biases to (N, D, H', W').
     """
     if stride == (1, 1) and nnpack_helps(x, kernel):
         return _ByNnpack.apply(x, kernel, bias, padding)
-    return F.conv2d(x, kernel, bias, stride, padding)
+    return F.conv2d(x, kernel, bias, stride, padding, groups=groups)
 
 
 def nnpack_helps(x: Tensor, kernel: Tensor) -> bool:
-    """Winograd for 3x3 between many channels, FFT for 5x5 and 9x9, in float32 on the CPU.
-
-    ``torch.backends.nnpack.flags(enabled=False)`` keeps everything with torch's own convolutions.
-    """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled(x.device.type):
-        return False
-    if (
-        any(one.device.type != "cpu" or one.dtype != torch.float32 for one in (x, kernel))
-        or kernel.shape[1] != x.shape[1]
-    ):
-        return False
-    if not torch._C._get_nnpack_enabled() or not torch.backends.nnpack.is_available():
+    """Winograd for 3x3 between many channels, FFT for 5x5 and 9x9."""
+    if kernel.shape[1] != x.shape[1] or kernel.dtype != x.dtype or not nnpack_takes(x):
         return False
     if kernel.shape[-1] > 3:
         return True
     return min(kernel.shape[:2]) >= WINOGRAD_CHANNELS and x.shape[-2] * x.shape[-1] >= WINOGRAD_PLACES
 
 
+def nnpack_takes(x: Tensor) -> bool:
+    """Whether maps such as this are for NNPACK: float32 on the CPU, without autocast, outside of compilers and traces.
+
+    ``torch.backends.nnpack.flags(enabled=False)`` keeps everything with torch's own convolutions.
+    """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or x.device.type != "cpu" or x.dtype != torch.float32:
+        return False
+    if torch.is_autocast_enabled("cpu") or not torch._C._get_nnpack_enabled():
+        return False
+    return torch.backends.nnpack.is_available()
+
+
 class Conv2d(nn.Conv2d):
-    """torch's, by :func:`convolution` while it trains; without gradients it is torch's alone, as exports expect it."""
+    """torch's layer, by :func:`convolution` while it trains or where it is frozen, as in a loss network.
+
+    Weights that could learn and do not now are a trained network at work: that is torch's own, which exports know.
+    """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if not torch.is_grad_enabled() or self.groups > 1:
+        if weight.requires_grad and not torch.is_grad_enabled():
             return super()._conv_forward(input, weight, bias)
         padding = self.padding
+        assert isinstance(padding, tuple), "pixels, not 'same' or 'valid'"
         if self.padding_mode != "zeros":
             input, padding = F.pad(input, self._reversed_padding_repeated_twice, self.padding_mode), (0, 0)
-        return convolution(input, weight, self.stride, bias, padding)
+        return convolution(input, weight, self.stride, bias, padding, self.groups)
 
 
 class _ByNnpack(torch.autograd.Function):

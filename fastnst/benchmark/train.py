@@ -30,6 +30,7 @@ from fastnst.images.files import read_image
 from fastnst.images.resizing import resize_short_side
 from fastnst.losses import PerceptualLoss
 from fastnst.losses.functional import gram_matrix
+from fastnst.losses.perceptual import CONTENT_LAYERS
 from fastnst.networks import build_network
 from fastnst.styles import NAMES, picture_path
 
@@ -38,6 +39,7 @@ LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 STYLE_SIZE = 256
 VARIANTS = {
     "float32": {},
+    "float32, without NNPACK": {"nnpack": False},
     "channels_last": {"channels_last": True},
     "bfloat16": {"bfloat16": True},
     "bfloat16, channels_last": {"bfloat16": True, "channels_last": True},
@@ -74,16 +76,15 @@ def our_step(
     channels_last: bool = False,
     bfloat16: bool = False,
     compiled: bool = False,
+    nnpack: bool = True,
 ) -> Step:
     """The step of ``scripts/train.py`` at its default settings, as a function of the photographs (N, 3, H, W).
 
-    Stylize, compare (the photographs pass VGG up to the content layer only, the style is a Gram matrix of batch size
-    1), the range penalty, Adam. Returns the loss, detached.
+    Stylize, compare (the photographs pass VGG up to the content layer only, the style's statistics are those of one
+    picture), the range penalty, Adam. Returns the loss, detached. Without ``nnpack`` all convolutions are torch's own.
     """
     network = build_network("transformer", {"width": width, "grain": 0.03}).to(device)
-    weights = dict.fromkeys(LAYERS, 1.0)
-    loss = PerceptualLoss(VGG(LAYERS, load_vgg_weights()).to(device), style[None].to(device), {"relu2_2": 1.0}, weights,
-                          content_weight=1.0, style_weight=3.0, tv_weight=0.1)  # fmt: skip
+    loss = PerceptualLoss(VGG(LAYERS, load_vgg_weights()).to(device), style[None].to(device))
     layout = torch.channels_last if channels_last else torch.contiguous_format
     network.to(memory_format=layout)  # type: ignore[call-overload]
     loss.to(memory_format=layout)  # type: ignore[call-overload]
@@ -94,13 +95,15 @@ def our_step(
         loss.vgg.forward = torch.compile(features)  # type: ignore[method-assign]
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=device.type == "cuda")
 
+    @torch.backends.nnpack.flags(enabled=nnpack)
     def step(content: Tensor) -> Tensor:
         optimizer.zero_grad()
         content = content.to(memory_format=layout)
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             z = forward(content).float()
             excess = torch.relu(z.abs() - 1.2).square().mean()
-            total = loss(network.to_unit_range(z), content).total + 5.0 * excess
+            objective = loss(network.to_unit_range(z), content).total
+            total = objective + objective.detach() * excess
         total.backward()
         optimizer.step()
         return total.detach()
@@ -112,22 +115,28 @@ def examples_step(style: Tensor, device: torch.device, batch: int) -> Step:
     """The step of pytorch/examples' fast_neural_style, from its description, with our VGG weights.
 
     Both pictures pass VGG16 up to relu4_3; the style's Gram matrices are those of the style repeated over the batch;
-    mean squared differences, weights 1e5 and 1e10; Adam; float32; both losses are read after each step. Its convolutions
-    are torch's own.
+    mean squared differences, weights 1e5 and 1e10; Adam; float32; both losses are read after each step. All
+    convolutions and Gram matrices are torch's own.
     """
     network = ExamplesNetwork().to(device)
     vgg = VGG(LAYERS, load_vgg_weights()).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+
+    def gram(features: Tensor) -> Tensor:
+        flat = features.flatten(2)
+        return torch.bmm(flat, flat.transpose(1, 2)) / flat[0].numel()
+
     with torch.no_grad():
         repeated = style[None].to(device).repeat(batch, 1, 1, 1)
-        grams = {name: gram_matrix(value) for name, value in vgg(repeated).items()}
+        grams = {name: gram(value) for name, value in vgg(repeated).items()}
 
+    @torch.backends.nnpack.flags(enabled=False)
     def step(content: Tensor) -> Tensor:
         optimizer.zero_grad()
         stylized = vgg(network(255 * content) / 255)
         wanted = vgg(content)
         content_loss = 1e5 * F.mse_loss(stylized["relu2_2"], wanted["relu2_2"])
-        style_loss = sum(F.mse_loss(gram_matrix(value), grams[name]) for name, value in stylized.items()) * 1e10
+        style_loss = sum(F.mse_loss(gram(value), grams[name]) for name, value in stylized.items()) * 1e10
         total = content_loss + style_loss
         total.backward()
         optimizer.step()
@@ -167,7 +176,7 @@ def step_flops(size: int, batch: int, width: int) -> int:
         def step() -> None:
             features = vgg(network(x))
             with torch.no_grad():
-                vgg(x, ["relu2_2"])
+                vgg(x, list(CONTENT_LAYERS))
             sum(gram_matrix(value).sum() for value in features.values()).backward()  # type: ignore[union-attr]
 
         return count_flops(step)

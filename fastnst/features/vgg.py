@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastnst.convolution import convolution
+from fastnst.convolution import Conv2d, nnpack_takes
 from fastnst.errors import InputError
 from fastnst.features.weights import VGGWeights
 
@@ -83,7 +83,7 @@ class VGG(nn.Module):
         for name in names[: deepest + 1]:
             if name.startswith("conv"):
                 out_channels = CHANNELS_PER_BLOCK[int(name[4]) - 1]
-                self.convolutions[name] = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+                self.convolutions[name] = Conv2d(in_channels, out_channels, 3, padding=1)
                 in_channels = out_channels
         self.register_buffer("mean", torch.tensor(weights.mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(weights.std).view(3, 1, 1))
@@ -130,14 +130,17 @@ class VGG(nn.Module):
         if min(pictures.shape[-2:]) < smallest:
             size = f"{pictures.shape[-1]}x{pictures.shape[-2]}"
             raise ValueError(f"a picture of {size} is too small for {wanted[-1]}: at least {smallest}x{smallest}.")
+        if len(pictures) > 1 and nnpack_takes(pictures):  # which would take a batch apart in every layer
+            each = [self.forward(picture, layers) for picture in pictures.split(1)]
+            return {name: torch.cat([features[name] for features in each]) for name in each[0]}
         x = (pictures - self.mean) / self.std
         features: dict[str, Tensor] = {}
         block = "1"
-        for name, layer in self.convolutions.items():
+        for name, convolution in self.convolutions.items():
             if name[4] != block:
                 x = self._pool(x)
                 block = name[4]
-            x = convolution(x, layer.weight, bias=layer.bias, padding=(1, 1))
+            x = convolution(x)
             if name in wanted:
                 features[name] = x
                 x = F.relu(x)

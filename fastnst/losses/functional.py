@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -19,7 +21,21 @@ def gram_matrix(features: Tensor) -> Tensor:
     device = features.device.type if torch.amp.is_autocast_available(features.device.type) else "cpu"
     with torch.autocast(device, enabled=False):  # which would sum in half precision
         flat = features.float().reshape(n, c, h * w)
-        return torch.bmm(flat, flat.transpose(1, 2)) / (c * h * w)
+        return _InnerProducts.apply(flat) / (c * h * w)
+
+
+class _InnerProducts(torch.autograd.Function):
+    """F F^T of (N, C, P), whose gradient is (G + G^T) F: one product where autograd, for two factors, has two."""
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor) -> Tensor:
+        ctx.save_for_backward(flat)
+        return torch.bmm(flat, flat.transpose(1, 2))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (flat,) = ctx.saved_tensors
+        return torch.bmm(gradient + gradient.transpose(1, 2), flat)
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:

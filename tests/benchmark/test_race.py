@@ -58,8 +58,9 @@ def test_a_step_needs_as_many_operations_as_its_parts():
     ):
         for inside, outside in itertools.pairwise(channels):
             vgg += 2 * 9 * inside * outside * size**2 // places
-    content = 2 * 9 * (3 * 64 + 64 * 64 + (64 * 128 + 128 * 128) // 4) * size**2
-    grams = sum(2 * c * c * size**2 // places * 3 for c, places in ((64, 1), (128, 4), (256, 16), (512, 64)))
+    to_relu2_2 = 3 * 64 + 64 * 64 + (64 * 128 + 128 * 128) // 4
+    content = 2 * 9 * (to_relu2_2 + (128 * 256 + 256 * 256 + 256 * 256) // 16) * size**2
+    grams = sum(2 * c * c * size**2 // places * 2 for c, places in ((64, 1), (128, 4), (256, 16), (512, 64)))
     assert train.step_flops(size, batch, 32) == batch * (network + 2 * vgg + content + grams)
 
 
@@ -144,8 +145,8 @@ def is_running(process: int) -> bool:
 
 def test_bfloat16_is_left_out_where_it_would_be_emulated(monkeypatch, capsys):
     for there, expected in (
-        (True, ["float32", "channels_last", "bfloat16", "bfloat16, channels_last"]),
-        (False, ["float32", "channels_last"]),
+        (True, ["float32", "float32, without NNPACK", "channels_last", "bfloat16", "bfloat16, channels_last"]),
+        (False, ["float32", "float32, without NNPACK", "channels_last"]),
     ):
         monkeypatch.setattr(train, "computes_in_bfloat16", lambda kind, there=there: there)
         assert train.choose_variants(None, CPU) == expected
@@ -168,7 +169,7 @@ def test_our_step_learns_and_is_that_of_the_training(project):
     step = train.our_step(style, CPU, width=4)
     losses = [step(content).item() for _ in range(4)]
     assert losses[-1] < losses[0]
-    for how in ({"channels_last": True}, {"bfloat16": True}):
+    for how in ({"nnpack": False}, {"channels_last": True}, {"bfloat16": True}):
         torch.manual_seed(0)
         assert train.our_step(style, CPU, width=4, **how)(content).item() == pytest.approx(losses[0], rel=0.03)
 

@@ -59,7 +59,7 @@ def normalised(x: torch.Tensor) -> torch.Tensor:
 def test_every_tap_equals_torchvision(random):
     architecture, theirs, weights = random
     x = torch.rand(2, 3, 48, 33)
-    with torch.no_grad():
+    with torch.no_grad(), torch.backends.nnpack.flags(enabled=False):
         expected = taps(theirs, normalised(x))
         ours = VGG(layer_names(architecture), weights, architecture)(x)
     assert list(ours) == list(expected) == layer_names(architecture)
@@ -73,7 +73,7 @@ def test_every_tap_asked_for_alone_equals_torchvision(random):
     architecture, theirs, weights = random
     x = torch.rand(1, 3, 32, 32)
     vgg = VGG(layer_names(architecture), weights, architecture)
-    with torch.no_grad():
+    with torch.no_grad(), torch.backends.nnpack.flags(enabled=False):
         expected = taps(theirs, normalised(x))
         for name in layer_names(architecture):
             alone = vgg(x, [name])
@@ -168,3 +168,19 @@ def test_smallest_picture(shipped, layer, smallest):
 def test_what_cannot_be_built(shipped, options, message):
     with pytest.raises(InputError, match=message):
         VGG(**{"layers": ["relu2_2"], "weights": shipped} | options)
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_features_and_gradients_against_float64(shipped, pooling):
+    """In float64 torch's own convolutions compute, in float32 NNPACK's forward and for the gradient (on the CPU)."""
+    torch.manual_seed(0)
+    vgg = VGG(["relu2_2", "conv4_1"], shipped, pooling=pooling)
+    exact = VGG(["relu2_2", "conv4_1"], shipped, pooling=pooling).double()
+    x = F.interpolate(torch.rand(2, 3, 20, 24), size=(192, 200), mode="bicubic").requires_grad_()
+    wide = x.detach().double().requires_grad_()
+    found, expected = vgg(x), exact(wide)
+    for name in expected:
+        assert (found[name] - expected[name]).norm() < 1e-5 * expected[name].norm()
+    for features in (found, expected):
+        sum((one / one.detach().norm()).square().sum() for one in features.values()).backward()
+    assert (x.grad - wide.grad).norm() < 1e-3 * wide.grad.norm()  # max pooling may choose another of two equal pixels

@@ -30,6 +30,21 @@ def test_gram_forgets_where_things_are_and_how_large_the_picture_is():
     torch.testing.assert_close(functional.gram_matrix(torch.cat([x, x], dim=3)), functional.gram_matrix(x))
 
 
+def test_gradient_of_the_gram_by_autograd_of_two_factors():
+    """With weights that are not symmetric, to second order."""
+    x, _ = pair()
+    x, weights = x.double().requires_grad_(), torch.randn(2, 3, 3).double()
+    flat = x.flatten(2)
+    (expected,) = torch.autograd.grad((torch.bmm(flat, flat.transpose(1, 2)) / 60 * weights).sum(), x)
+
+    def weighted(value):
+        flat = value.flatten(2)
+        return (functional._InnerProducts.apply(flat) / 60 * weights).sum()
+
+    torch.testing.assert_close(torch.autograd.grad(weighted(x), x)[0], expected)
+    assert torch.autograd.gradgradcheck(weighted, x)
+
+
 def test_gram_of_half_precision_is_float32():
     x, _ = pair()
     gram = functional.gram_matrix(x.bfloat16())
