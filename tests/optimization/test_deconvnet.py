@@ -70,7 +70,8 @@ def test_receptive_fields_are_where_the_gradient_is(layer):
     """Average pooling looks at all four: the pixels with a gradient are the whole field."""
     vgg = VGG([layer], random_weights(blocks=3, positive=True), pooling="average")
     picture = noise(6, 64, 64).requires_grad_()
-    features = vgg(picture[None])[layer]
+    with torch.backends.nnpack.flags(enabled=False):  # whose tiles are larger: rounding errors, not zeros, outside
+        features = vgg(picture[None])[layer]
     place = features.shape[-1] // 2
     features[0, 0, place, place].backward()
     seen = picture.grad.abs().sum(dim=(0, 1)).nonzero()
