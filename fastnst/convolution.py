@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import torch
@@ -77,7 +83,7 @@ class _ByNnpack(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, kernel: Tensor, bias: Tensor | None, padding: tuple[int, int]) -> Tensor:
         ctx.padding, ctx.biases = padding, None if bias is None else list(bias.shape)
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, kernel)
-        return _picture_by_picture(x, kernel, bias, padding)
+        return _in_parts(x, kernel, bias, padding)
 
     @staticmethod
     @once_differentiable
@@ -86,7 +92,7 @@ class _ByNnpack(torch.autograd.Function):
         of_x = of_kernel = of_bias = None
         if ctx.needs_input_grad[0]:
             turned = kernel.flip(2, 3).transpose(0, 1).contiguous()
-            of_x = _picture_by_picture(gradient, turned, None, [kernel.shape[-1] - 1 - one for one in ctx.padding])
+            of_x = _in_parts(gradient, turned, None, [kernel.shape[-1] - 1 - one for one in ctx.padding])
         if ctx.needs_input_grad[1]:
             _, of_kernel, of_bias = torch.ops.aten.convolution_backward(
                 gradient, x, kernel, ctx.biases, [1, 1], ctx.padding, [1, 1], False, [0, 0], 1,
@@ -97,8 +103,42 @@ class _ByNnpack(torch.autograd.Function):
         return of_x, of_kernel, of_bias, None
 
 
-def _picture_by_picture(x: Tensor, kernel: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
-    """NNPACK on one after the other: a batch at once needs far more memory than its caches have, and twice the time."""
-    zeros = kernel.new_zeros(kernel.shape[0]) if bias is None else bias
-    maps = [torch._nnpack_spatial_convolution(one, kernel, zeros, padding) for one in x.split(1)]
-    return maps[0] if len(maps) == 1 else torch.cat(maps)
+def _in_parts(x: Tensor, kernel: Tensor, bias: Tensor | None, padding: Sequence[int]) -> Tensor:
+    """NNPACK on one picture after the other: a batch at once leaves its caches and takes twice the time.
+
+    As many threads as torch may use share the pictures and, where they do not come out even, the channels. NNPACK's own
+    thread spins for a long while after its work, on the core that torch's wants next.
+    """
+    bias = kernel.new_zeros(len(kernel)) if bias is None else bias
+    threads = torch.get_num_threads()
+    channels = [slice(None)]
+    if len(x) % threads:
+        size = -(-len(kernel) // threads)
+        channels = [slice(start, start + size) for start in range(0, len(kernel), size)]
+    parts = [(picture, some) for picture in range(len(x)) for some in channels]
+    places = [side + 2 * more - kernel.shape[-1] + 1 for side, more in zip(x.shape[2:], padding, strict=True)]
+    result, inference = x.new_empty(len(x), len(kernel), *places), torch.is_inference_mode_enabled()
+
+    def work(part: tuple[int, slice]) -> None:
+        picture, some = part
+        with torch.inference_mode(inference), torch.no_grad():  # a thread's own settings
+            one = x[picture : picture + 1]
+            result[picture, some] = torch._nnpack_spatial_convolution(one, kernel[some], bias[some], padding)[0]
+
+    deque(map(work, parts) if threads == 1 else _threads(threads, os.getpid()).map(work, parts), maxlen=0)
+    return result
+
+
+@cache
+def _threads(count: int, process: int) -> ThreadPoolExecutor:
+    """Threads in which torch, and NNPACK with it, uses one core each; not those of a parent process."""
+    ready = threading.Barrier(count)
+
+    def use_one_thread() -> None:
+        torch.get_num_threads()  # takes over what is set for all: later it would undo what is set here
+        torch.set_num_threads(1)
+
+    pool = ThreadPoolExecutor(count, "fastnst-convolution", use_one_thread)
+    deque(pool.map(lambda _: ready.wait(), range(count)), maxlen=0)
+    torch.set_num_threads(count)  # they have set it for threads that begin later, too
+    return pool

@@ -1,6 +1,9 @@
 """Convolutions by NNPACK against torch's own in float64: maps, gradients, and where it must step aside."""
 
 import copy
+import os
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -11,6 +14,7 @@ from torch import nn
 from fastnst import convolution as module
 from fastnst.convolution import Conv2d, convolution, nnpack_helps
 from fastnst.networks import build_network
+from tests.conftest import PROJECT
 
 WINOGRAD_ERROR = 5e-5
 """Of the largest value. Winograd's F(6x6, 3x3) loses up to two digits of float32's seven; torch's own gives 5e-6."""
@@ -141,11 +145,32 @@ def test_the_network_learns_through_it(monkeypatch):
     network = build_network("transformer", {"width": 16, "residual_blocks": 1})
     exact = copy.deepcopy(network).double()
     x, calls = torch.rand(2, 3, 96, 100), []
-    original = module._picture_by_picture
-    monkeypatch.setattr(module, "_picture_by_picture", lambda *given: calls.append(1) or original(*given))
+    original = module._in_parts
+    monkeypatch.setattr(module, "_in_parts", lambda *given: calls.append(1) or original(*given))
     for one in (network, exact):
         one(x.to(next(one.parameters()).dtype)).square().mean().backward()
     assert len(calls) == (11 if torch.backends.nnpack.is_available() else 0), "six forward, five for their inputs"
     for (name, one), other in zip(network.named_parameters(), exact.parameters(), strict=True):
         if one.grad.norm() > 1e-6:  # normalisation takes the biases away
             assert (one.grad - other.grad).norm() < 1e-3 * other.grad.norm(), name
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_threads_share_pictures_or_channels(batch):
+    """In a process of its own: the same values as one thread's, and torch keeps the threads it had."""
+    code = (
+        "import torch; from fastnst.convolution import convolution\n"
+        "torch.manual_seed(0)\n"
+        f"x, kernel = torch.randn({batch}, 16, 26, 30), torch.randn(19, 16, 3, 3, requires_grad=True)\n"
+        "results = []\n"
+        "for threads in (1, 2):\n"
+        "    torch.set_num_threads(threads)\n"
+        "    one = x.clone().requires_grad_()\n"
+        "    y = convolution(one, kernel, bias=torch.ones(19))\n"
+        "    y.square().sum().backward()\n"
+        "    with torch.inference_mode():\n"
+        "        results.append((y.detach(), one.grad, convolution(x, kernel)))\n"
+        "    assert torch.get_num_threads() == threads\n"
+        "assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(*results)), results\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(PROJECT)})

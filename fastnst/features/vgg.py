@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastnst.convolution import Conv2d, nnpack_takes
+from fastnst.convolution import Conv2d
 from fastnst.errors import InputError
 from fastnst.features.weights import VGGWeights
 
@@ -130,9 +130,6 @@ class VGG(nn.Module):
         if min(pictures.shape[-2:]) < smallest:
             size = f"{pictures.shape[-1]}x{pictures.shape[-2]}"
             raise ValueError(f"a picture of {size} is too small for {wanted[-1]}: at least {smallest}x{smallest}.")
-        if len(pictures) > 1 and nnpack_takes(pictures):  # which would take a batch apart in every layer
-            each = [self.forward(picture, layers) for picture in pictures.split(1)]
-            return {name: torch.cat([features[name] for features in each]) for name in each[0]}
         x = (pictures - self.mean) / self.std
         features: dict[str, Tensor] = {}
         block = "1"
