@@ -1,0 +1,95 @@
+"""One still picture: read it with all that its copy keeps, and save what was painted."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fastnst.images.color import luma
+from fastnst.images.reading import MAX_PIXELS, read_exif, read_image_with_alpha
+from fastnst.images.resizing import resize
+from fastnst.images.saving import save_image
+from fastnst.stylization.controls import Controls
+
+
+class Still(NamedTuple):
+    """A picture file's content.
+
+    Attributes:
+        content: (3, H, W) in [0, 1].
+        alpha: (1, H, W) in [0, 1]; None where nothing is transparent.
+        exif: camera data for the copy, None without.
+        frames: how many the file has; ``content`` is the first.
+    """
+
+    content: Tensor
+    alpha: Tensor | None
+    exif: bytes | None
+    frames: int
+
+
+def read_still(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Still:
+    """Read a picture file; larger ones than ``max_pixels`` are refused before they are decoded.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    content, alpha = read_image_with_alpha(source, max_pixels=max_pixels)
+    return Still(content, alpha, read_exif(source), count_frames(source))
+
+
+def save_still(
+    still: Still,
+    stylized: Tensor,
+    output: str | os.PathLike,
+    controls: Controls,
+    *,
+    quality: int = 95,
+    overwrite: bool = False,
+    compare: bool = False,
+) -> None:
+    """Save what was painted of a picture; transparency and camera data are kept.
+
+    Args:
+        still: as read.
+        stylized: (3, H, W) in [0, 1], of its size or that of ``controls.max_side``.
+        output: its format follows from the extension.
+        controls: how it was painted.
+        quality: 1 to 100.
+        overwrite: replace a file that is there already.
+        compare: save before and after side by side instead.
+
+    Raises:
+        InputError: the output cannot be written.
+    """
+    saved, alpha = stylized, still.alpha
+    if compare:
+        from fastnst.images.grids import side_by_side  # brings Pillow's fonts, which few need
+
+        saved, alpha = side_by_side(controls.reduce(still.content), stylized), None
+    elif alpha is not None:
+        alpha = resize(alpha, stylized.shape[-2], stylized.shape[-1])
+    save_image(saved, output, alpha=alpha, quality=quality, overwrite=overwrite, exif=still.exif)
+
+
+def count_frames(path: str | os.PathLike) -> int:
+    """Frames or pages of a picture file; 1 where it does not tell."""
+    with suppress(Exception), Image.open(path) as picture:
+        return int(getattr(picture, "n_frames", 1))
+    return 1
+
+
+def read_mask(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Tensor:
+    """Brightness of a picture file, (1, H, W): white where to stylize, black where not; what is transparent is black.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    picture, alpha = read_image_with_alpha(path, max_pixels=max_pixels)
+    mask = luma(picture)
+    return torch.as_tensor(mask if alpha is None else mask * alpha)
