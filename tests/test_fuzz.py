@@ -23,7 +23,7 @@ from PIL import Image, PngImagePlugin
 
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import LONGEST_LINE, InputError, one_line
-from fastnst.export import export_onnx, export_safetensors
+from fastnst.export import export_safetensors
 from fastnst.features import VGG, load_vgg_weights
 from fastnst.images.reading import open_image, read_exif
 from fastnst.losses import PerceptualLoss
@@ -188,9 +188,7 @@ def models(tmp_path_factory) -> Files:
     network = build_network("transformer", {"width": 2, "residual_blocks": 1})
     card = {"style": {"name": "mosaic", "size": 64}, "settings": {"seed": 0, "loss": {"x": 1.5}}}
     save_model(folder / "m.ckpt", network, card, torch.rand(3, 8, 8))
-    model = load_model(folder / "m.ckpt")
-    export_safetensors(model, folder / "m.safetensors")
-    export_onnx(model, folder / "m.onnx")
+    export_safetensors(load_model(folder / "m.ckpt"), folder / "m.safetensors")
     old = io.BytesIO()
     torch.save(network.state_dict(), old, _use_new_zipfile_serialization=False)
     return Files({path.suffix: path.read_bytes() for path in folder.iterdir()} | {".pth": old.getvalue()})
@@ -233,14 +231,6 @@ def test_pickles_of_model_files(models, tmp_path_factory, changes):
     path = tmp_path_factory.getbasetemp() / "pickle.ckpt"
     path.write_bytes(with_changed_pickle(models[".ckpt"], changes))
     attempt("model file, index", lambda: paint_with(path), InputError)
-
-
-@fuzzed(10)
-@given(changes=CHANGES)
-def test_bytes_of_onnx_files(models, tmp_path_factory, changes):
-    path = tmp_path_factory.getbasetemp() / "bytes.onnx"
-    path.write_bytes(changed(models[".onnx"], changes))
-    attempt("model file, bytes, .onnx", lambda: paint_with(path), InputError)
 
 
 # Resume files

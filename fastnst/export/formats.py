@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,16 +18,17 @@ from fastnst.errors import InputError
 from fastnst.export.agreement import Difference, compare, require_small
 from fastnst.export.traceable import Traceable
 from fastnst.models.model_file import FORMAT, FORMAT_VERSION, Model, load_model
-from fastnst.models.onnx_network import CARD, OnnxNetwork
-from fastnst.networks import TransformerNetwork
 from fastnst.stylization import Stylizer
+
+CARD = "fastnst.card"
+"""Under which key of an ONNX file's metadata the card lies, as JSON."""
 
 
 def export_onnx(model: Model, path: str | os.PathLike, precision: str = "float", overwrite: bool = False) -> Difference:
     """Write an ONNX file: RGB in [0, 1], (1, 3, H, W), any height and width, in and out; the card in its metadata.
 
     Args:
-        model: of our network; not one that is ONNX already.
+        model: as read.
         path: must not exist, unless ``overwrite``.
         precision: ``"float"``; ``"half"`` or ``"int8"`` keep weights smaller and compute in float32 as well.
         overwrite: replace a file that is there.
@@ -38,20 +39,24 @@ def export_onnx(model: Model, path: str | os.PathLike, precision: str = "float",
     Raises:
         InputError: packages are missing, the file exists, or the results differ visibly.
     """
-    network = require_ours(model)
     try:
         import onnx  # noqa: F401  # the extra, asked for before anything else
-        import onnxruntime  # noqa: F401
+        import onnxruntime
     except ImportError as error:
         raise InputError(f"export to ONNX needs the package {error.name}: pip install 'fastnst[export]'.") from None
     from fastnst.models.onnx_graph import network_to_onnx
 
-    exported = network_to_onnx(network, precision)
+    exported = network_to_onnx(model.network, precision)
     entry = exported.metadata_props.add()
     entry.key, entry.value = CARD, json.dumps(model.card)
     with written_whole(path, overwrite) as beside:
         beside.write_bytes(exported.SerializeToString())
-        difference = compare(_painter(model), _painter(Model(OnnxNetwork(beside), model.card, None)))
+        session = onnxruntime.InferenceSession(beside, providers=["CPUExecutionProvider"])
+
+        def painted(picture: Tensor) -> Tensor:
+            return torch.from_numpy(session.run(None, {"picture": picture[None].numpy()})[0])[0]
+
+        difference = compare(Stylizer(model, "cpu"), painted)
         require_small(difference, reduced=precision != "float")
     return difference
 
@@ -63,7 +68,7 @@ def export_safetensors(
 
     Args and errors are those of :func:`export_onnx`; ``half`` keeps the weights as float16.
     """
-    network = require_ours(model)
+    network = model.network
     dtype = torch.float16 if half else torch.float32
     tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in network.state_dict().items()}
     if model.thumbnail is not None:
@@ -72,14 +77,14 @@ def export_safetensors(
     metadata = {"format": FORMAT, "version": str(FORMAT_VERSION), "card": json.dumps(card)}
     with written_whole(path, overwrite) as beside:
         save_file(tensors, beside, metadata)
-        difference = compare(_painter(model), _painter(load_model(beside)))
+        difference = compare(Stylizer(model, "cpu"), Stylizer(load_model(beside), "cpu"))
         require_small(difference, reduced=half)
     return difference
 
 
 def export_torchscript(model: Model, path: str | os.PathLike, overwrite: bool = False) -> Difference:
     """Write a TorchScript file for C++ and mobile: as :func:`export_onnx`, the card as the extra file ``card.json``."""
-    network = require_ours(model)
+    network = model.network
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # that TorchScript is in maintenance, and what tracing may have missed
         traced = torch.jit.trace(Traceable(network.cpu()), torch.rand(1, 3, 36, 41))
@@ -89,20 +94,9 @@ def export_torchscript(model: Model, path: str | os.PathLike, overwrite: bool = 
             torch.jit.save(traced, str(beside), _extra_files={"card.json": json.dumps(model.card)})
             again = torch.jit.load(str(beside))
         with torch.no_grad():
-            difference = compare(_painter(model), lambda picture: again(picture[None])[0])
+            difference = compare(Stylizer(model, "cpu"), lambda picture: again(picture[None])[0])
         require_small(difference, reduced=False)
     return difference
-
-
-def require_ours(model: Model) -> TransformerNetwork:
-    """The network, if it is one of ours.
-
-    Raises:
-        InputError: it came out of an ONNX file.
-    """
-    if not isinstance(model.network, TransformerNetwork):
-        raise InputError("the model is an ONNX file already: export the model.ckpt that it was made from.")
-    return model.network
 
 
 @contextmanager
@@ -131,7 +125,3 @@ def written_whole(path: str | os.PathLike, overwrite: bool) -> Iterator[Path]:
     finally:
         if beside is not None:
             beside.unlink(missing_ok=True)
-
-
-def _painter(model: Model) -> Callable[[Tensor], Tensor]:
-    return Stylizer(model, "cpu")

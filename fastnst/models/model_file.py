@@ -16,7 +16,6 @@ from torch import Tensor
 from fastnst import __version__
 from fastnst.errors import InputError
 from fastnst.models.foreign import from_foreign
-from fastnst.models.onnx_network import OnnxNetwork
 from fastnst.networks import TransformerNetwork, build_network
 from fastnst.untrusted import (
     LARGEST_CARD,
@@ -40,13 +39,13 @@ class Model(NamedTuple):
     """A model file's content.
 
     Attributes:
-        network: in evaluation mode, on the CPU, float32; for an .onnx file one that runs in ONNX Runtime.
+        network: in evaluation mode, on the CPU, float32.
         card: plain values: format version, network and its arguments, style, settings, data, steps, seconds, losses,
             versions, commit.
         thumbnail: the style picture, (3, H, W) in [0, 1], or None.
     """
 
-    network: TransformerNetwork | OnnxNetwork
+    network: TransformerNetwork
     card: dict[str, Any]
     thumbnail: Tensor | None
 
@@ -104,8 +103,8 @@ def _short(weights: Tensor) -> Tensor:
 def load_model(path: str | os.PathLike) -> Model:
     """Read a model file; nothing in it is ever run, and nothing it claims is believed (:mod:`fastnst.untrusted`).
 
-    Besides our own files it reads what ``scripts/export.py`` writes as .onnx and .safetensors, and the state
-    dictionaries that :mod:`fastnst.models.foreign` recognises.
+    Besides our own files it reads what ``scripts/export.py`` writes as .safetensors, and the state dictionaries
+    that :mod:`fastnst.models.foreign` recognises.
 
     Raises:
         InputError: no such file, not a model file, damaged, of a newer format, weights of another network, or made to
@@ -117,8 +116,7 @@ def load_model(path: str | os.PathLike) -> Model:
     if path.stat().st_size > LARGEST_FILE:
         raise InputError(f"{path} has more than the {LARGEST_FILE:,} bytes that are read of a model file: train anew.")
     if path.suffix.lower() == ".onnx":
-        exported = OnnxNetwork(path)
-        return Model(exported, exported.card, None)
+        raise InputError(f"{path} is a model for other programs: give the model.ckpt that it was exported from.")
     content = _load_safetensors(path) if path.suffix.lower() == ".safetensors" else _load(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         if isinstance(content, dict) and "pytorch-lightning_version" in content:

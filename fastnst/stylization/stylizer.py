@@ -12,7 +12,6 @@ from torch import Tensor
 from fastnst.errors import InputError, is_out_of_memory
 from fastnst.images.resizing import resize
 from fastnst.models.model_file import Model, find_model, load_model
-from fastnst.networks import TransformerNetwork
 from fastnst.networks.transformer import MINIMUM_SIZE
 from fastnst.stylization import memory_estimate
 from fastnst.stylization.controls import Controls
@@ -99,10 +98,6 @@ class Stylizer:
     def _paint(self, number: int, picture: Tensor, progress: Progress | None) -> Tensor:
         """(3, H, W) through one of the networks, at its own size, whole or in tiles."""
         network, engine = self.networks[number], self.engines[number]
-        if not isinstance(network, TransformerNetwork):  # ONNX pads by itself, and shows no layers to run one by one
-            if self.tile is not None:
-                raise InputError(f"tile={self.tile}: an ONNX model has no tiles; use the model file it was made from.")
-            return network(picture[None])[0].clamp(0, 1)
         height, width = picture.shape[-2:]
         x = pad_by_reflection(picture, max(height, MINIMUM_SIZE), max(width, MINIMUM_SIZE))
         if self.tile is None and memory_estimate.fits(
