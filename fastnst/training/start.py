@@ -30,8 +30,8 @@ def begin_from(module: StyleTransferModule, model: str, style: Tensor, content: 
     given, network = load_model(find_model(model)).network, module.network
     if given.arguments != network.arguments:
         raise InputError(
-            f"initial={model}: its network is {given.arguments}, this run's is {network.arguments}: give a model of the "
-            "same network, or network.arguments that are its own."
+            f"initial={model}: its network is {given.arguments}, this run's is {network.arguments}: give a model of "
+            "the same network, or network.arguments that are its own."
         )
     network.load_state_dict(given.state_dict())
     if network.arguments["output"] == "tanh":
