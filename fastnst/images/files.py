@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def open_image(
     Raises:
         InputError: the file is missing, a folder, empty, truncated, too large or no picture.
     """
-    rgb, alpha = _decode(path, max_pixels, draft_size, data)
+    with _decoded(path, max_pixels, draft_size, data) as picture:
+        rgb, alpha = _to_rgb_and_alpha(_upright(picture))
     return rgb if alpha is None else _on_white(rgb, alpha)
 
 
@@ -81,18 +83,30 @@ def read_image_with_alpha(
     Raises:
         InputError: as in :func:`open_image`.
     """
-    rgb, alpha = _decode(path, max_pixels, None)
+    return read_image_with_exif(path, max_pixels=max_pixels)[:2]
+
+
+def read_image_with_exif(
+    path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS
+) -> tuple[torch.Tensor, torch.Tensor | None, bytes | None]:
+    """Like :func:`read_image_with_alpha`, and third the camera data for the picture's copy.
+
+    Camera, lens, date, place and the like, without the turn, which is settled, the thumbnail and sizes, which show
+    another picture. None where there are none or they are damaged.
+    """
+    with _decoded(path, max_pixels, None) as picture:
+        upright = _upright(picture)
+        exif = _exif(upright)
+        rgb, alpha = _to_rgb_and_alpha(upright)
     if alpha is None:
-        return to_tensor(rgb), None
+        return to_tensor(rgb), None, exif
     invisible = alpha.point(lambda value: 255 if value == 0 else 0)
     rgb.paste((255, 255, 255), mask=invisible)
-    return to_tensor(rgb), _array_to_tensor(np.array(alpha)[None])
+    return to_tensor(rgb), _array_to_tensor(np.array(alpha)[None]), exif
 
 
-def read_exif(path: str | os.PathLike) -> bytes | None:
-    """Camera, lens, date, place and the like of a picture file, for its copy: without the turn, which is settled, the
-    thumbnail and sizes, which show another picture. None where there are none or they are damaged."""
-    with suppress(Exception), Image.open(path) as picture:
+def _exif(picture: Image.Image) -> bytes | None:
+    with suppress(Exception):
         exif = picture.getexif()
         for tag in (0x0112, 0x0100, 0x0101, 0x8773, 0x0102, 0x0103, 0x0106, 0x0111, 0x0115, 0x0116, 0x0117, 0x011C):
             exif.pop(tag, None)  # orientation, size, colour profile, and how a TIFF's own pixels are stored
@@ -141,7 +155,7 @@ def save_image(
         alpha: ``(1, H, W)`` in [0, 1]; kept where the format can, laid on white in JPEG and BMP.
         quality: 1 to 100, for JPEG, WebP and AVIF; colour is stored at full resolution in JPEG.
         overwrite: replace a file that is there already.
-        exif: from :func:`read_exif`, kept where the format can.
+        exif: from :func:`read_image_with_exif`, kept where the format can.
 
     Raises:
         InputError: unknown extension, the file exists, the folder cannot be written to, the disk is full, or the
@@ -232,10 +246,11 @@ def savable_extensions() -> list[str]:
     return [extension for extension, (name, _) in _SAVED_AS.items() if name in Image.SAVE]
 
 
-def _decode(
+@contextmanager
+def _decoded(
     path: str | os.PathLike, max_pixels: int, draft_size: int | None, data: bytes | None = None
-) -> tuple[Image.Image, Image.Image | None]:
-    """Open and decode: RGB, and an 8-bit mask ("L") where something is transparent."""
+) -> Iterator[Image.Image]:
+    """The picture as it lies in the file; what goes wrong while it is used is the file's fault, too."""
     try:
         if data is None and os.path.isdir(path):
             raise InputError(f"{path} is a folder; give one picture file")
@@ -251,7 +266,7 @@ def _decode(
                 picture.draft(None, (draft_size, draft_size))  # type: ignore[arg-type]  # None: keep the mode
             picture.load()
             _require_size(path, picture.size, max_pixels)  # what lies in an icon may be larger than the icon says
-            return _to_rgb_and_alpha(_upright(picture))
+            yield picture
     except InputError:
         raise
     except UnidentifiedImageError:
@@ -283,7 +298,7 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 
 def _to_rgb_and_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Settle mode, depth, transparency and colour profile."""
+    """Settle mode, depth, transparency and colour profile: RGB, and an 8-bit mask where it is not opaque."""
     profile = picture.info.get("icc_profile")
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         picture = Image.fromarray(_to_8_bits(picture))

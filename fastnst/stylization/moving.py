@@ -16,7 +16,7 @@ from torch import Tensor
 from fastnst.errors import InputError
 from fastnst.images.files import MAX_PIXELS, to_pil
 from fastnst.images.resizing import resize
-from fastnst.stylization.animation import ANIMATED, MAX_FRAMES, SEVERAL, AnimationReader, Frame, write_animation
+from fastnst.stylization.animation import MAX_FRAMES, SEVERAL, AnimationReader, Frame, write_animation
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.stylizer import Stylizer
 from fastnst.stylization.temporal import Flicker, Flow, Steady
@@ -72,14 +72,6 @@ class Outcome:
     frames: int
     notes: list[str] = field(default_factory=list)
     problem: str | None = None
-
-
-def is_moving(path: str | os.PathLike, max_pixels: int = MAX_PIXELS, max_frames: int = MAX_FRAMES) -> bool:
-    """Whether a file is a video, by its extension, or an animation, by its content."""
-    path = Path(path)
-    if path.suffix.lower() in VIDEO_EXTENSIONS:
-        return True
-    return path.suffix.lower() in ANIMATED and AnimationReader(path, max_pixels, max_frames).is_animation
 
 
 def stylize_moving(

@@ -8,13 +8,9 @@ from pathlib import Path
 
 from fastnst.errors import InputError
 from fastnst.images.files import list_images, savable_extensions
-from fastnst.stylization.animation import ANIMATED
-from fastnst.stylization.moving import is_moving
+from fastnst.stylization.probe import ANIMATED, ANIMATION, VIDEO, probe
 from fastnst.stylization.video_reader import VIDEO_EXTENSIONS
 from fastnst.stylization.video_writer import CODECS
-
-ANY = 1 << 62
-"""Frames that do not matter here: whoever reads the file says if they are too many."""
 
 
 def plan(
@@ -115,11 +111,10 @@ def _pairs_in_folder(
 
 def formats_for(source: Path) -> list[str]:
     """Extensions that a file can be stylized into."""
-    if source.suffix.lower() in VIDEO_EXTENSIONS:
+    kind = probe(source).kind
+    if kind == VIDEO:
         return [*CODECS, *ANIMATED]
-    return (
-        [*savable_extensions(), *CODECS, ".gif", ".apng"] if is_moving(source, max_frames=ANY) else savable_extensions()
-    )
+    return savable_extensions() + ([*CODECS, ".gif", ".apng"] if kind == ANIMATION else [])
 
 
 def endings_without_dots() -> list[str]:
@@ -138,7 +133,4 @@ def default_extension(source: Path) -> str:
     extension = source.suffix.lower()
     if extension in VIDEO_EXTENSIONS:
         return extension if extension in CODECS else ".mp4"
-    try:
-        return extension if is_moving(source, max_frames=ANY) else ".png"
-    except InputError:  # too many pixels: whoever reads it says so
-        return ".png"
+    return extension if extension in ANIMATED and extension != ".png" and probe(source).kind == ANIMATION else ".png"

@@ -12,8 +12,8 @@ from typing import TextIO
 from PIL import Image
 
 from fastnst.errors import InputError
-from fastnst.stylization.animation import ANIMATED
 from fastnst.stylization.outputs import default_extension
+from fastnst.stylization.probe import ANIMATED
 from fastnst.stylization.video_reader import import_av
 
 STREAM = Path("-")
