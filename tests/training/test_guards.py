@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fastnst.checkpoints import load_model
-from fastnst.losses import functional
+from fastnst.losses.perceptual import CONTENT_DISTANCES
 from fastnst.training.guards import NonFiniteGuard, OutputWatch, SkippedPhotos
 from tests.conftest import events, load, same
 
@@ -17,13 +17,13 @@ def break_content(monkeypatch):
     """Makes the content term NaN in the numbered calls (one call for each training step until validation)."""
 
     def from_to(first: int, last: float) -> None:
-        ordinary, calls = functional.relative_content_loss, []
+        ordinary, calls = CONTENT_DISTANCES["normalized"], []
 
         def broken(features, target):
             calls.append(None)
             return ordinary(features, target) * (torch.nan if first <= len(calls) <= last else 1.0)
 
-        monkeypatch.setattr(functional, "relative_content_loss", broken)
+        monkeypatch.setitem(CONTENT_DISTANCES, "normalized", broken)
 
     return from_to
 
@@ -45,7 +45,7 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(train, tmp_path, break
     answer = train("trainer.max_steps=4", "validate_every=4", "output_dir=run")
     assert answer.code == 0
     assert (
-        answer.err == "warning: step 1: the loss term content/relu2_2 is not finite; the step is skipped (1 so far).\n"
+        answer.err == "warning: step 1: the loss term content/relu3_3 is not finite; the step is skipped (1 so far).\n"
     )
     assert "Steps skipped because a loss was not finite: 1." in answer.out
     changed = [any(not torch.equal(a[name], b[name]) for name in a) for a, b in itertools.pairwise(history)]
@@ -65,7 +65,7 @@ def test_repeated_ones_stop_the_run_with_the_term_and_what_to_change(train, tmp_
     assert skipped[21] == f"warning: step 21: {back} (0.00025)."
     assert last.startswith(
         "error: 10 steps in a row were not finite, again after going back to good weights 2 times, first broken: the "
-        "loss term content/relu2_2."
+        "loss term content/relu3_3."
     )
     assert "lower learning_rate (now 0.00025) or the weight of that term" in last and "ckpt_path=last" in last
     model = load_model(tmp_path / "run" / "model.ckpt")  # what there was before is saved
