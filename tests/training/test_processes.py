@@ -107,7 +107,7 @@ def test_two_processes_do_what_one_does_and_one_goes_on_from_there(options, dama
     assert run_script("train", *longer, cwd=tmp_path).code == 0
     expected, together = scalars(tmp_path / "longer"), scalars(run)
     for step in range(1, stopped + 3):
-        assert together[step] == pytest.approx(expected[step], rel=1e-2), step
+        assert together[step] == pytest.approx(expected[step], rel=3e-2), step  # see above
 
 
 def test_a_process_that_dies_ends_the_job_which_is_gone_on_with(options, alone, tmp_path):
