@@ -78,7 +78,7 @@ def data(add) -> None:
     add("--files", type=int, nargs="+", default=[1, 1000, 118_000], help="at start-up (default: 1 1000 118000)")
 
 
-def train(add) -> None:
+def train_step(add) -> None:
     """seconds and memory of a training step, against the step of pytorch/examples"""
     add("--photos", type=Path, help="folder of photographs for the steps (default: scikit-image's samples)")
     add("--style", default="mosaic", help="one of the shipped styles (default: mosaic)")
@@ -101,7 +101,7 @@ def learning(add) -> None:
     add("--override", action="append", default=[], metavar="KEY=VALUE", help="a setting of our training; repeatable")
 
 
-def stylize(add) -> None:
+def one_picture(add) -> None:
     """seconds and memory of one picture, against pytorch/examples in PyTorch and in ONNX Runtime"""
     add("--model", default="mosaic", help="a model file, or the name of one in checkpoints/")
     add("--sizes", type=int, nargs="+", default=[256, 512, 1024, 2048], help="(default: 256 512 1024 2048)")
@@ -111,9 +111,11 @@ def stylize(add) -> None:
 
 
 COMMANDS = {
-    command.__name__: command for command in (objective, paintings, speed, frontier, data, train, learning, stylize)
+    **{command.__name__: command for command in (objective, paintings, speed, frontier, data, learning)},
+    "train": train_step,
+    "stylize": one_picture,
 }
-"""Each is run by ``run(options, device)`` of the file of its name in fastnst/benchmark/."""
+"""Each is run by ``run(options, device)`` of the file of its function's name in fastnst/benchmark/commands/."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -154,15 +156,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     check(options)
 
-    from fastnst.benchmark.machine import describe
-    from fastnst.benchmark.tables import finite
-    from fastnst.images.files import savable_extensions, save_image
-    from fastnst.optimization.objective import choose_device
+    from fastnst.benchmark.instruments.machine import describe
+    from fastnst.benchmark.report.tables import finite
+    from fastnst.hardware import choose_device
+    from fastnst.images.saving import savable_extensions, save_image
 
     if options.plot is not None and options.plot.suffix.lower() not in savable_extensions():
         raise InputError(f"--plot {options.plot}: expected one of {', '.join(savable_extensions())} at its end.")
     device = choose_device(options.device)
-    answer, picture = import_module(f"fastnst.benchmark.{options.command}").run(options, device)
+    command = COMMANDS[options.command].__name__
+    answer, picture = import_module(f"fastnst.benchmark.commands.{command}").run(options, device)
     answer = {"command": options.command, "machine": describe(device), **answer}
     if options.json is not None:
         with written_whole(options.json) as beside:

@@ -76,11 +76,12 @@ def run(settings: dict[str, Any], folder: Path) -> tuple[str, Tensor]:
     import torch
 
     from fastnst.data.sources import find_photo, sample_photos
+    from fastnst.hardware import choose_device
     from fastnst.images.color import COLOR_MODES, apply_color_mode, match_colors
-    from fastnst.images.files import read_image
+    from fastnst.images.reading import read_image, read_picture
     from fastnst.images.resizing import resize_short_side
+    from fastnst.losses.from_settings import build_objective, build_vgg
     from fastnst.optimization.gatys import check_options, check_pictures
-    from fastnst.optimization.objective import build_objective, build_vgg, choose_device, read_picture
     from fastnst.optimization.pyramid import check_sizes, optimize_coarse_to_fine
     from fastnst.optimization.record import CONFIG, Record, open_folder
     from fastnst.optimization.starts import STARTS, starting_picture

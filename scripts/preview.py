@@ -50,9 +50,11 @@ def preview(config: DictConfig) -> None:
     from tqdm import tqdm
 
     from fastnst.data.sources import find_photo
-    from fastnst.images.files import savable_extensions, save_image
+    from fastnst.hardware import choose_device
     from fastnst.images.grids import labelled_grid
-    from fastnst.optimization.objective import build_objective, build_vgg, choose_device, read_picture
+    from fastnst.images.reading import read_picture
+    from fastnst.images.saving import savable_extensions, save_image
+    from fastnst.losses.from_settings import build_objective, build_vgg
     from fastnst.optimization.pyramid import optimize_coarse_to_fine
 
     path = find_photo(settings["content"])

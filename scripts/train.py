@@ -89,15 +89,18 @@ def train(config: DictConfig) -> Path:
     import pytorch_lightning as pl
 
     from fastnst.data.datamodule import PhotoDataModule
-    from fastnst.training.build import build_callbacks, build_module
+    from fastnst.models.publishing import check_publishable
+    from fastnst.training.build import build_callbacks, build_module, read_style
+    from fastnst.training.callbacks.run_files import RunFiles
     from fastnst.training.console import keep_quiet
-    from fastnst.training.files import RunFiles
-    from fastnst.training.folder import find_checkpoint, open_run_folder, set_aside
-    from fastnst.training.memory import out_of_memory_says_what_to_lower
-    from fastnst.training.processes import GO_ON, announce_dead_processes, is_first_process, lost_process
-    from fastnst.training.resumption import find_resume_point, fingerprint
-    from fastnst.training.run import build_trainer, check_publishable, finish, fit, read_style, speed_up
+    from fastnst.training.ending import finish
+    from fastnst.training.machine.out_of_memory import out_of_memory_says_what_to_lower
+    from fastnst.training.machine.processes import GO_ON, announce_dead_processes, is_first_process, lost_process
+    from fastnst.training.resume.resumption import find_resume_point, fingerprint
+    from fastnst.training.resume.run_folder import find_checkpoint, open_run_folder, set_aside
+    from fastnst.training.speed_up import speed_up
     from fastnst.training.start import begin_from
+    from fastnst.training.trainer import build_trainer, fit
 
     keep_quiet()
     announce_dead_processes()
@@ -167,7 +170,7 @@ def own_device(config: DictConfig) -> Iterator[None]:
     if config.trainer.devices != "free":
         yield
         return
-    from fastnst.training.devices import free_device
+    from fastnst.training.machine.devices import free_device
 
     with free_device() as number:
         config.trainer.devices = 1 if number is None else [number]
@@ -224,7 +227,7 @@ def main() -> None:
             raise SystemExit(130) from None
         finally:
             if sweep is not None and any(sweep.iterdir()):
-                from fastnst.training.gallery import finish_sweep
+                from fastnst.training.sweep_page import finish_sweep
 
                 finish_sweep(sweep)
             elif sweep is not None:

@@ -7,8 +7,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from fastnst.checkpoints import load_model
 from fastnst.losses import PerceptualLoss
+from fastnst.models.model_file import load_model
 from fastnst.styles import NAMES
 from tests.conftest import events
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fastnst.checkpoints import FORMAT_VERSION, load_model
+from fastnst.models.model_file import FORMAT_VERSION, load_model
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

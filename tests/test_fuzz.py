@@ -21,23 +21,24 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from fastnst.checkpoints import load_model, save_model
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import LONGEST_LINE, InputError, one_line
 from fastnst.export import export_onnx, export_safetensors
 from fastnst.features import VGG, load_vgg_weights
-from fastnst.images.files import open_image
+from fastnst.images.reading import open_image
 from fastnst.losses import PerceptualLoss
+from fastnst.models.model_file import load_model, save_model
 from fastnst.networks import build_network
-from fastnst.stylization.animation import AnimationReader
+from fastnst.stylization.files.stills import read_mask, read_still
+from fastnst.stylization.moving.animation import AnimationReader
 from fastnst.stylization.probe import probe
-from fastnst.stylization.stills import read_mask, read_still
-from fastnst.training.events import Curves
-from fastnst.training.files import RunFiles
-from fastnst.training.guards import NonFiniteGuard, SkippedPhotos
+from fastnst.training.callbacks.non_finite_guard import NonFiniteGuard
+from fastnst.training.callbacks.run_files import RunFiles
+from fastnst.training.callbacks.skipped_photos import SkippedPhotos
+from fastnst.training.callbacks.tensorboard import Curves
 from fastnst.training.module import StyleTransferModule
-from fastnst.training.resumption import find_resume_point
-from fastnst.training.run import build_trainer
+from fastnst.training.resume.resumption import find_resume_point
+from fastnst.training.trainer import build_trainer
 from fastnst.untrusted import Untrusted, check_card
 from tests.conftest import run_script
 

@@ -14,9 +14,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 
-from fastnst.checkpoints import FORMAT, load_model, save_model
 from fastnst.errors import LONGEST_LINE, InputError, one_line
 from fastnst.export import export_onnx, export_safetensors
+from fastnst.models.model_file import FORMAT, load_model, save_model
 from fastnst.networks import build_network
 from fastnst.untrusted import LARGEST_CARD, Untrusted, check_card, is_plain_name, load_plain
 from tests.conftest import run_script
@@ -312,7 +312,7 @@ def test_as_a_process_with_little_memory(hostile):
     """What is refused needs no memory to be refused: with 300 MB more than the bare import takes, no file ends it."""
     program = (
         "import resource, sys\n"
-        "from fastnst.checkpoints import load_model\n"
+        "from fastnst.models.model_file import load_model\n"
         "from fastnst.errors import InputError\n"
         "with open('/proc/self/statm') as file: now = int(file.read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (now + (300 << 20),) * 2)\n"

@@ -24,7 +24,7 @@ from filelock import FileLock
 from PIL import Image
 
 from fastnst.errors import InputError
-from fastnst.images.files import MAX_PIXELS, open_image
+from fastnst.images.reading import MAX_PIXELS, open_image
 from fastnst.writing import written_whole
 
 FORMAT = 1

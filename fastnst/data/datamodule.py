@@ -23,7 +23,7 @@ from fastnst.data.photos import CentredPhotos, OpenPhoto, PhotoDataset, PhotoSam
 from fastnst.data.shards import Shards, SourceLost
 from fastnst.data.sources import coco_photos, folder_photos, sample_photos
 from fastnst.errors import InputError
-from fastnst.images.files import MAX_PIXELS, open_image
+from fastnst.images.reading import MAX_PIXELS, open_image
 
 COCO_DEFAULT = "data/coco/train2017"
 SOURCES = ("coco", "folder", "samples", "webdataset")

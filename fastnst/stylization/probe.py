@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from fastnst.stylization.video_reader import VIDEO_EXTENSIONS
+from fastnst.stylization.moving.video_reader import VIDEO_EXTENSIONS
 
 ANIMATED = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG", ".avif": "AVIF"}
 """Extensions that hold animations, and Pillow's name of the format."""

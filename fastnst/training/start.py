@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastnst.checkpoints import find_model, load_model
 from fastnst.errors import InputError
 from fastnst.losses import PerceptualLoss
+from fastnst.models.model_file import find_model, load_model
 from fastnst.networks import TransformerNetwork
 from fastnst.networks.transformer import OUTPUT_RANGE
 from fastnst.training.module import StyleTransferModule

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from fastnst.checkpoints import load_model
 from fastnst.data import datamodule, loading, photos
-from fastnst.training.folder import open_run_folder
-from fastnst.training.guards import SkippedPhotos
-from fastnst.training.interruption import StopOnSignals
+from fastnst.models.model_file import load_model
+from fastnst.training.callbacks.skipped_photos import SkippedPhotos
+from fastnst.training.callbacks.stop_on_signals import StopOnSignals
 from fastnst.training.module import StyleTransferModule
+from fastnst.training.resume.run_folder import open_run_folder
 from tests.conftest import events, load, losses, run_script, same, weights
 
 STEPS = ["trainer.max_steps=6", "validate_every=3", "preview_every=2"]

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fastnst.checkpoints import load_model
+from fastnst.models.model_file import load_model
 from fastnst.styles import NAMES
 from tests.conftest import events, load, losses, same, weights
 from tests.scripts.test_kills import train_in_a_child
@@ -137,7 +137,7 @@ def test_the_seed_settles_everything_and_0_is_one(train, tmp_path):
     ids=["constant", "one_cycle", "teacher"],
 )
 def test_an_interrupted_run_goes_on_exactly(train, tmp_path, monkeypatch, options):
-    from fastnst.training.guards import SkippedPhotos
+    from fastnst.training.callbacks.skipped_photos import SkippedPhotos
 
     options = ["trainer.max_steps=6", *options]
     assert train(*options, "output_dir=whole").code == 0
@@ -172,7 +172,7 @@ def test_a_finished_run_is_lengthened_exactly(train, tmp_path):
 @pytest.mark.parametrize("held_out", [0, 2])
 def test_every_save_that_is_due_is_made(train, tmp_path, monkeypatch, held_out):
     """Also at a step where the held-out photographs are looked at, whether there are any or not."""
-    from fastnst.training.guards import SkippedPhotos
+    from fastnst.training.callbacks.skipped_photos import SkippedPhotos
 
     saved = []
 
@@ -284,14 +284,14 @@ def test_a_signal_after_the_last_step_ends_it(small, tmp_path, place):
     """All is saved by then; what is still computed is given up, and Lightning's handlers swallow nothing."""
 
     def signal_then():
-        from fastnst.training import run
-        from fastnst.training.guards import SkippedPhotos
+        from fastnst.training import ending
+        from fastnst.training.callbacks.skipped_photos import SkippedPhotos
 
         def terminate(*arguments):
             if place == "after" or arguments[1].state.fn == "validate":
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        setattr(*(run, "publish") if place == "after" else (SkippedPhotos, place), terminate)
+        setattr(*(ending, "publish") if place == "after" else (SkippedPhotos, place), terminate)
 
     command = [*small, "output_dir=run", "validate_every=2", "trainer.max_steps=3", "publish=mine"]
     assert train_in_a_child(command, tmp_path, signal_then) is None

@@ -7,15 +7,15 @@ import pytest
 import torch
 from PIL import Image
 
-from fastnst.checkpoints import Model
+from fastnst.models.model_file import Model
 from fastnst.networks import TransformerNetwork
 from fastnst.stylization import Controls, Stylizer
-from fastnst.stylization.files import Handling
-from fastnst.stylization.folder import stylize_files
-from fastnst.stylization.outputs import plan
+from fastnst.stylization.files.many_files import stylize_files
+from fastnst.stylization.files.one_file import Handling
+from fastnst.stylization.files.plan import plan
 from fastnst.stylization.probe import ANIMATION, STILL, VIDEO, probe
-from tests.stylization.test_animation import clip
-from tests.stylization.test_folder import nobody_looks
+from tests.stylization.files.test_many_files import nobody_looks
+from tests.stylization.moving.test_animation import clip
 
 
 def test_kinds(tmp_path):

@@ -12,9 +12,9 @@ from fastnst.errors import InputError
 from fastnst.features import VGG, load_vgg_weights
 from fastnst.losses import PerceptualLoss
 from fastnst.networks import build_network
-from fastnst.training import run
+from fastnst.training import speed_up as faster
 from fastnst.training.module import StyleTransferModule, one_cycle
-from fastnst.training.run import speed_up
+from fastnst.training.speed_up import speed_up
 
 LAYERS = {"relu1_2": 1.0}
 
@@ -204,7 +204,7 @@ def test_compiling_changes_nothing(build, monkeypatch):
 
     aot_eager = torch._dynamo.lookup_backend("aot_eager")
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
-    monkeypatch.setattr(run, "missing_compiler", lambda on_gpu: None)
+    monkeypatch.setattr(faster, "missing_compiler", lambda on_gpu: None)
     plain, fast = build(), build()
     names = list(fast.state_dict())
     speed_up(fast, {"accelerator": "cpu", "channels_last": False, "compile": True})

@@ -1,0 +1,1 @@
+"""Going on with a run: its folder, its resume files, and whether they fit."""
