@@ -75,7 +75,6 @@ def train(config: DictConfig) -> Path:
     from fastnst.data.datamodule import PhotoDataModule
     from fastnst.models.publishing import check_publishable
     from fastnst.training.build import build_callbacks, build_module, read_style
-    from fastnst.training.callbacks.run_files import RunFiles
     from fastnst.training.console import keep_quiet
     from fastnst.training.ending import finish
     from fastnst.training.machine.out_of_memory import out_of_memory_says_what_to_lower
@@ -131,12 +130,11 @@ def train(config: DictConfig) -> Path:
         if point is not None:
             print(point.describe(settings), flush=True)
     if point is not None and (changed := point.changes(settings)):
-        files = next(callback for callback in callbacks if isinstance(callback, RunFiles))
-        files.changes = [{"step": point.step, "changed": changed}]
+        callbacks.files.changes = [{"step": point.step, "changed": changed}]
     try:
         with out_of_memory_says_what_to_lower(settings["data"]["batch_size"], settings["data"]["image_size"]):
-            fit(trainer, module, data, None if point is None else point.path)
-            finish(trainer, module, data, settings, folder)
+            fit(trainer, module, data, callbacks.stop, None if point is None else point.path)
+            finish(trainer, module, data, callbacks, settings, style, folder)
     except RuntimeError as error:
         if trainer.world_size == 1 or not lost_process(error):
             raise

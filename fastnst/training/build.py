@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import pytorch_lightning as pl
 from torch import Tensor
 
 from fastnst.data.datamodule import PhotoDataModule
@@ -76,10 +75,22 @@ def read_teacher(settings: dict[str, Any]) -> TransformerNetwork | None:
     return teacher
 
 
+class Callbacks(NamedTuple):
+    """All of a run, in the order in which Lightning calls them."""
+
+    stop: StopOnSignals
+    guard: NonFiniteGuard
+    skipped: SkippedPhotos
+    curves: Curves
+    previews: Previews
+    files: RunFiles
+    bar: TrainingBar
+
+
 def build_callbacks(
     settings: dict[str, Any], command: str, data: PhotoDataModule, style: Tensor, folder: Path
-) -> list[pl.Callback]:
-    """Pictures, files, warnings, interruption and the progress bar.
+) -> Callbacks:
+    """The callbacks of a run.
 
     Args:
         settings: of the run, plain values.
@@ -100,7 +111,7 @@ def build_callbacks(
         data.training_paths, data.open_photo,
     )  # fmt: skip
     pictures = fixed_pictures(shown[:4], settings["preview_size"], read)
-    return [
+    return Callbacks(
         StopOnSignals(abandon=not settings["trainer"]["compile"]),
         NonFiniteGuard(),
         SkippedPhotos(folder),
@@ -110,4 +121,4 @@ def build_callbacks(
             folder, card, resize_long_side(style, 96), settings["save_every"], fingerprint(settings["style"]["image"])
         ),
         TrainingBar(settings["trainer"]["log_every"]),
-    ]
+    )

@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from torch import Tensor
 
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import one_line
 from fastnst.models.publishing import publish
-from fastnst.training.build import read_style
-from fastnst.training.callbacks.non_finite_guard import NonFiniteGuard
-from fastnst.training.callbacks.run_files import RunFiles
-from fastnst.training.callbacks.skipped_photos import SkippedPhotos
-from fastnst.training.callbacks.stop_on_signals import StopOnSignals
-from fastnst.training.callbacks.tensorboard import Curves, EventLogger
+from fastnst.training.build import Callbacks
+from fastnst.training.callbacks.tensorboard import EventLogger
 from fastnst.training.final_figures import measure
 from fastnst.training.module import StyleTransferModule
 from fastnst.training.resume.resumption import flat
@@ -25,26 +22,29 @@ from fastnst.training.resume.run_folder import LAST, MODEL
 
 
 def finish(
-    trainer: pl.Trainer, module: StyleTransferModule, data: PhotoDataModule, settings: dict[str, Any], folder: Path
+    trainer: pl.Trainer,
+    module: StyleTransferModule,
+    data: PhotoDataModule,
+    callbacks: Callbacks,
+    settings: dict[str, Any],
+    style: Tensor,
+    folder: Path,
 ) -> None:
     """Measure the held-out photographs a last time, complete the model file, publish, and say where everything lies.
 
     Raises:
         SystemExit: with 128 plus the signal's number where a signal ended the run.
     """
-    callbacks = {type(callback): callback for callback in trainer.callbacks}  # type: ignore[attr-defined]
-    received = callbacks[StopOnSignals].received
-    if data.validation_paths and received is None and callbacks[Curves].measured_at != trainer.global_step:
+    received, files, guard = callbacks.stop.received, callbacks.files, callbacks.guard
+    if data.validation_paths and received is None and callbacks.curves.measured_at != trainer.global_step:
         trainer.validate(module, datamodule=data, verbose=False)
     if not trainer.is_global_zero:
         return
     if received is not None and trainer.global_step == 0:
         print(f"Stopped by {signal.Signals(received).name} before the first step was done.", flush=True)
         sys.exit(128 + received)
-    files, guard = callbacks[RunFiles], callbacks[NonFiniteGuard]
     photos = data.validation_paths[: settings["final_photos"]]
     if photos and received is None:
-        style = read_style(settings["style"]["image"], settings["style"]["size"])
         network = module.network.eval()
         figures = measure(network, photos, data.open_validation_photo, style, settings["final_size"])
         files.card["fidelity"] = figures
@@ -59,7 +59,7 @@ def finish(
     if guard.skipped:
         halved = f" The learning rate was halved {guard.halvings} times." if guard.halvings else ""
         print(f"Steps skipped because a loss was not finite: {guard.skipped}.{halved}")
-    if bad := sorted(callbacks[SkippedPhotos].paths):
+    if bad := sorted(callbacks.skipped.paths):
         names = ", ".join(bad[:5]) + (" ..." if len(bad) > 5 else "")
         print(one_line(f"Photographs that could not be read: {len(bad)}: {names}"))
     if settings["publish"] is not None:

@@ -85,8 +85,9 @@ def build_trainer(
         raise InputError(f"trainer={options} is not possible here: {' '.join(str(error).split())}") from None
 
 
-def fit(trainer: pl.Trainer, module: StyleTransferModule, data: PhotoDataModule, last: Path | None) -> None:
+def fit(
+    trainer: pl.Trainer, module: StyleTransferModule, data: PhotoDataModule, stop: StopOnSignals, last: Path | None
+) -> None:
     """Train, from ``last.ckpt`` on if that is given, to the end or until a signal."""
-    (stop,) = (callback for callback in trainer.callbacks if isinstance(callback, StopOnSignals))  # type: ignore[attr-defined]
     with stop.catching():
         trainer.fit(module, datamodule=data, ckpt_path=last)

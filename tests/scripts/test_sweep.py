@@ -62,10 +62,10 @@ def test_a_job_that_was_killed_is_counted(train, small, tmp_path, capsys):
 
         ordinary = trainer.fit
 
-        def fit(trainer, module, data, last):
+        def fit(run, module, *others):
             if module.seed == 1:
                 os.kill(os.getpid(), signal.SIGKILL)
-            ordinary(trainer, module, data, last)
+            ordinary(run, module, *others)
 
         trainer.fit = fit
 
