@@ -22,9 +22,9 @@ class Probe(NamedTuple):
 
     Attributes:
         path: the file.
-        kind: :data:`STILL`, also where it is no picture; :data:`ANIMATION`, but not the pages of a TIFF or the sizes of
-            an icon; :data:`VIDEO`, by its extension alone: the other attributes are then as of a file without content.
-        size: width and height in pixels, not yet turned as EXIF says; (0, 0) where it is no picture.
+        kind: :data:`STILL`, also where it is not a picture; :data:`ANIMATION`, but not the pages of a TIFF or the sizes
+            of an icon; :data:`VIDEO`, by its extension alone: the other attributes are then as of a file without content.
+        size: width and height in pixels, not yet turned as EXIF says; (0, 0) where it is not a picture.
         frames: their number; 1 where the file tells nothing sensible.
         first: number of the first frame: 1 for an APNG with a picture for those who do not know animations, else 0.
         loop: how often it is played, 0 without end; None where the file does not say (a GIF is then played once).
@@ -39,7 +39,7 @@ class Probe(NamedTuple):
 
 
 def probe(path: str | os.PathLike) -> Probe:
-    """Open a file and read its head; what is no picture is refused by who reads it."""
+    """Open a file and read its head; what is not a picture is refused by who reads it."""
     path = Path(path)
     extension = path.suffix.lower()
     if extension in VIDEO_EXTENSIONS:

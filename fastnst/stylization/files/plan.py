@@ -62,7 +62,7 @@ def pairs(source: Path, output: Path | None, model: str, kind: str | None = None
         output: a file, a folder, or None for a file or folder in ``stylized/``.
         model: the name that default outputs end in.
         kind: the format of outputs that are not named, for instance ``jpg``; in a folder, of all that can be written
-            so. None: PNG, and what moves keeps its own.
+            so. None: PNG, and animations and videos keep their format.
 
     Raises:
         InputError: there is no input, or the output cannot hold it.

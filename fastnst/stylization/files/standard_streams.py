@@ -32,7 +32,7 @@ def files_for_streams(
     Args:
         source: where the picture is, or :data:`STREAM`.
         output: where it goes, or :data:`STREAM`.
-        kind: format of the stream, for instance ``jpg``. None: PNG, and what moves keeps its own.
+        kind: format of the stream, for instance ``jpg``. None: PNG, and animations and videos keep their format.
         given: standard input.
         taken: standard output.
 

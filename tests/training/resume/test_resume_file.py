@@ -141,7 +141,7 @@ def test_hostile_states(what, good, tmp_path):
     with pytest.raises(InputError) as caught:
         find(tmp_path / "bad.ckpt")
     line = one_line(caught.value)
-    assert "bad.ckpt is not a last.ckpt" in line or "bad.ckpt cannot be gone on with" in line
+    assert "bad.ckpt is not a last.ckpt" in line or "bad.ckpt cannot be resumed from" in line
     assert len(line) < LONGEST_LINE
 
 
@@ -182,7 +182,7 @@ def test_earlier_resume_files_go_on(train, tmp_path, name):
         *OF_FIXTURES, "trainer.max_steps=4", "learning_rate=1e-12", "output_dir=run", "ckpt_path=last",
     )  # fmt: skip
     assert answer.code == 0 and answer.err == ""
-    assert "Going on from step 2 of run/last.ckpt" in answer.out and "4 of 4 steps" in answer.out
+    assert "Resuming from step 2 of run/last.ckpt" in answer.out and "4 of 4 steps" in answer.out
     before, after = load(FIXTURES / name), load(run / "last.ckpt")
     assert before["global_step"] == 2 and after["global_step"] == 4
     for parameter, value in before["state_dict"].items():
