@@ -23,7 +23,7 @@ class Probe(NamedTuple):
     Attributes:
         path: the file.
         kind: :data:`STILL`, also where it is not a picture; :data:`ANIMATION`, but not the pages of a TIFF or the sizes
-            of an icon; :data:`VIDEO`, by its extension alone: the other attributes are then as of a file without content.
+            of an icon; :data:`VIDEO`, by its extension alone, with the other attributes as of an empty file.
         size: width and height in pixels, not yet turned as EXIF says; (0, 0) where it is not a picture.
         frames: their number; 1 where the file tells nothing sensible.
         first: number of the first frame: 1 for an APNG with a picture for those who do not know animations, else 0.
