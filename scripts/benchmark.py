@@ -26,7 +26,7 @@ def objective(add) -> None:
     add("--count", type=int, default=5, help="so many of them (default: 5)")
     add("--iterations", type=int, default=500, help="of L-BFGS (default: 500)")
     add("--starts", nargs="+", choices=("noise", "content"), default=["noise", "content"], help="of L-BFGS")
-    add("--keep", type=Path, metavar="FILE", help="keep the L-BFGS curves here, and go on with those that are there")
+    add("--keep", type=Path, metavar="FILE", help="keep the L-BFGS curves here, and resume from those that are there")
     add("--model", nargs="+", default=["mosaic"], help="model files, or names of some in checkpoints/")
     add("--style", type=Path, help="its style picture, where it is none of the shipped ones")
     add("--sizes", type=int, nargs="+", default=[256], help="in pixels (default: 256)")

@@ -65,7 +65,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add(
         "--format",
         type=ending,
-        help="of outputs that are not named, for instance jpg (default: png; what moves keeps its own)",
+        help="of outputs that are not named, for instance jpg (default: png; animations and videos keep their format)",
     )
     add("--strength", type=float, default=1.0, help="0 (the photograph) to 1 (the painting)")
     add("--colors", choices=COLOR_MODES, default="style", help="colours of the painting, of the photograph, or matched")

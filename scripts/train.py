@@ -121,7 +121,7 @@ def train(config: DictConfig) -> Path:
     if first_process:
         held = open_run_folder(folder, resuming=point is not None)
         if point is not None and point.damaged is not None:
-            print(f"warning: {point.problem} Going on from the one before it.", file=sys.stderr)
+            print(f"warning: {point.problem} Resuming from the one before it.", file=sys.stderr)
             if point.damaged.parent == folder:
                 set_aside(point.damaged)
         write_settings(settings, folder / "config.yaml")

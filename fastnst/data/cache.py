@@ -53,7 +53,7 @@ class PhotoCache:
 
     They are divided into parts by a hash of their names. The name of a part's two files follows from the names, sizes
     and times of its photographs and from the settings: a changed photograph makes its part be built anew, an
-    interrupted building goes on where it was, and processes that build at once divide the parts among themselves.
+    interrupted build resumes where it was, and processes that build at once divide the parts among themselves.
 
     Args:
         photos: picture files.

@@ -176,7 +176,7 @@ class Shards:
 
         Raises:
             SourceLost: the shard is gone or the store does not answer.
-            InputError: what lies there is no picture that can be read.
+            InputError: what lies there is not a picture that can be read.
         """
         place = self._places[os.fspath(path)]
         data = self.store.read(place.shard, place.offset, place.size)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -43,7 +44,8 @@ def open_image(
     Raises:
         InputError: the file is missing, a folder, empty, truncated, too large or no picture.
     """
-    rgb, alpha = _decode(path, max_pixels, draft_size, data)
+    with _decoded(path, max_pixels, draft_size, data) as picture:
+        rgb, alpha = to_rgb_and_alpha(_upright(picture))
     return rgb if alpha is None else on_white(rgb, alpha)
 
 
@@ -72,18 +74,30 @@ def read_image_with_alpha(path: str | os.PathLike, *, max_pixels: int = MAX_PIXE
     Raises:
         InputError: as in :func:`open_image`.
     """
-    rgb, alpha = _decode(path, max_pixels, None)
+    return read_image_with_exif(path, max_pixels=max_pixels)[:2]
+
+
+def read_image_with_exif(
+    path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS
+) -> tuple[Tensor, Tensor | None, bytes | None]:
+    """Like :func:`read_image_with_alpha`, and third the camera data for the picture's copy.
+
+    Camera, lens, date, place and the like, without the turn, which is settled, the thumbnail and sizes, which show
+    another picture. None where there are none or they are damaged.
+    """
+    with _decoded(path, max_pixels, None) as picture:
+        upright = _upright(picture)
+        exif = _exif(upright)
+        rgb, alpha = to_rgb_and_alpha(upright)
     if alpha is None:
-        return to_tensor(rgb), None
+        return to_tensor(rgb), None, exif
     invisible = alpha.point(lambda value: 255 if value == 0 else 0)
     rgb.paste((255, 255, 255), mask=invisible)
-    return to_tensor(rgb), from_bytes(np.array(alpha)[None])
+    return to_tensor(rgb), from_bytes(np.array(alpha)[None]), exif
 
 
-def read_exif(path: str | os.PathLike) -> bytes | None:
-    """Camera, lens, date, place and the like of a picture file, for its copy: without the turn, which is settled, the
-    thumbnail and sizes, which show another picture. None where there are none or they are damaged."""
-    with suppress(Exception), Image.open(path) as picture:
+def _exif(picture: Image.Image) -> bytes | None:
+    with suppress(Exception):
         exif = picture.getexif()
         for tag in (0x0112, 0x0100, 0x0101, 0x8773, 0x0102, 0x0103, 0x0106, 0x0111, 0x0115, 0x0116, 0x0117, 0x011C):
             exif.pop(tag, None)  # orientation, size, colour profile, and how a TIFF's own pixels are stored
@@ -94,10 +108,11 @@ def read_exif(path: str | os.PathLike) -> bytes | None:
     return None
 
 
-def _decode(
+@contextmanager
+def _decoded(
     path: str | os.PathLike, max_pixels: int, draft_size: int | None, data: bytes | None = None
-) -> tuple[Image.Image, Image.Image | None]:
-    """Open and decode: RGB, and an 8-bit mask ("L") where something is transparent."""
+) -> Iterator[Image.Image]:
+    """The picture as it lies in the file; what goes wrong while it is used is the file's fault, too."""
     try:
         if data is None and os.path.isdir(path):
             raise InputError(f"{path} is a folder; give one picture file")
@@ -113,7 +128,7 @@ def _decode(
                 picture.draft(None, (draft_size, draft_size))  # type: ignore[arg-type]  # None: keep the mode
             picture.load()
             _require_size(path, picture.size, max_pixels)  # what lies in an icon may be larger than the icon says
-            return to_rgb_and_alpha(_upright(picture))
+            yield picture
     except InputError:
         raise
     except UnidentifiedImageError:

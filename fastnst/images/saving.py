@@ -46,7 +46,7 @@ def save_image(
         alpha: ``(1, H, W)`` in [0, 1]; kept where the format can, laid on white in JPEG and BMP.
         quality: 1 to 100, for JPEG, WebP and AVIF; colour is stored at full resolution in JPEG.
         overwrite: replace a file that is there already.
-        exif: from :func:`read_exif`, kept where the format can.
+        exif: from :func:`read_image_with_exif`, kept where the format can.
 
     Raises:
         InputError: unknown extension, the file exists, the folder cannot be written to, the disk is full, or the

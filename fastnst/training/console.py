@@ -13,7 +13,7 @@ IRRELEVANT = (
     r".*does not have many workers",  # a few validation photographs are read before a worker is up
     r".*is smaller than the logging interval",  # short runs are for trying things out
     r".*Checkpoint directory .* exists and is not empty",  # the run folder is ours
-    r".*Experiment logs directory .* exists and is not empty",  # likewise, when a run goes on
+    r".*Experiment logs directory .* exists and is not empty",  # likewise, when a run resumes
     r".*resuming from a checkpoint that ended before the epoch ended",  # PhotoDataModule resumes at the very step
     r".*barrier\(\): using the device under current context",  # which is the right one
     r".*you do not need to set `use_distributed_sampler`",

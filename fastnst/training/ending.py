@@ -67,7 +67,7 @@ def finish(
     if received is not None:
         print(
             f"Stopped by {signal.Signals(received).name}; {LAST} and {MODEL} are saved. "
-            f"Go on with: the same command and ckpt_path={folder / LAST}"
+            f"Resume with: the same command and ckpt_path={folder / LAST}"
         )
     print(f"Pictures:      {folder / 'previews' / 'latest.png'}")
     print(f"TensorBoard:   tensorboard --logdir {folder.parent}")

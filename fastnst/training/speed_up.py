@@ -31,7 +31,7 @@ def speed_up(module: StyleTransferModule, options: dict[str, Any]) -> None:
     if options["compile"]:
         on_gpu = options["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available()
         if (missing := missing_compiler(on_gpu)) is not None:
-            warnings.warn(f"trainer.compile needs {missing}, not found: the training goes on uncompiled.", stacklevel=2)
+            warnings.warn(f"trainer.compile needs {missing}, not found: training continues uncompiled.", stacklevel=2)
             return
         # The functions, not the modules: a wrapped module would put `_orig_mod.` before every weight's name. The grain
         # lies elsewhere at every step; compiled in, it would be compiled anew each time.

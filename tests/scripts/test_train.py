@@ -276,7 +276,7 @@ def test_a_signal_saves_and_says_so(start, train, tmp_path, number, to_group, op
     assert steps >= 1 and load_model(tmp_path / "run" / "model.ckpt").card["steps"] == steps
     again = train(*command, f"trainer.max_steps={steps + 1}")
     assert again.code == 0, again.err
-    assert f"Going on from step {steps} of run/last.ckpt; changed since: trainer.max_steps 100000 -> " in again.out
+    assert f"Resuming from step {steps} of run/last.ckpt; changed since: trainer.max_steps 100000 -> " in again.out
 
 
 @pytest.mark.parametrize("place", ["on_validation_batch_end", "after"])

@@ -10,10 +10,11 @@ from PIL import Image
 
 from fastnst.errors import InputError
 from fastnst.images.reading import open_image
+from fastnst.stylization.controls import Controls
 from fastnst.stylization.files import standard_streams
+from fastnst.stylization.files.one_file import Handling, stylize_file
 from fastnst.stylization.files.plan import default_extension
 from fastnst.stylization.moving.animation import AnimationReader
-from fastnst.stylization.moving.convert import is_moving
 
 
 @pytest.fixture
@@ -26,9 +27,9 @@ def animation(tmp_path):
 def test_too_many_frames(animation):
     with pytest.raises(InputError, match=r"a\.gif has 7 frames; the limit is 6: make it shorter or raise --max-frames"):
         AnimationReader(animation, max_frames=6)
-    assert AnimationReader(animation, max_frames=7).count == 7 and is_moving(animation)
+    assert AnimationReader(animation, max_frames=7).count == 7
     with pytest.raises(InputError, match="--max-frames"):
-        is_moving(animation, max_frames=6)
+        stylize_file(animation, animation.with_name("out.gif"), None, Controls(), Handling(max_frames=6))
     assert default_extension(animation) == ".gif"
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
-from PIL import Image
 from torch import Tensor
 
 from fastnst.errors import InputError, is_out_of_memory
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.files.one_file import Done, Handling, finish_still, moves_to, stylize_file
 from fastnst.stylization.files.stills import Still, read_still
+from fastnst.stylization.probe import probe
 from fastnst.stylization.stylizer import Stylizer
 
 AHEAD_PIXELS = 16_000_000
@@ -95,12 +95,10 @@ def read_ahead(source: Path, output: Path, handling: Handling) -> Still | None:
     Raises:
         InputError: it cannot be read.
     """
-    if moves_to(source, output, handling.max_pixels, handling.max_frames):
+    found = probe(source)
+    if moves_to(found, output) or found.size[0] * found.size[1] > AHEAD_PIXELS:
         return None
-    with suppress(Exception), Image.open(source) as picture:
-        if picture.width * picture.height > AHEAD_PIXELS:
-            return None
-    return read_still(source, handling.max_pixels)
+    return read_still(found, handling.max_pixels)
 
 
 def paint(stylizer: Stylizer, still: Still, controls: Controls, tell: Tell) -> Tensor:

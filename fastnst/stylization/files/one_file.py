@@ -12,11 +12,12 @@ from fastnst.errors import InputError
 from fastnst.images.reading import MAX_PIXELS
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.files.stills import Still, read_still, save_still
-from fastnst.stylization.moving.animation import ANIMATED, MAX_FRAMES
-from fastnst.stylization.moving.convert import is_moving, stylize_moving
+from fastnst.stylization.moving.animation import MAX_FRAMES
+from fastnst.stylization.moving.convert import stylize_moving
 from fastnst.stylization.moving.painter import Painter
 from fastnst.stylization.moving.steadiness import Flicker, Steady
 from fastnst.stylization.moving.video_writer import CODECS
+from fastnst.stylization.probe import ANIMATED, STILL, Probe, probe
 from fastnst.stylization.stylizer import Stylizer
 
 
@@ -69,9 +70,9 @@ class Done:
     still: tuple[Tensor, Tensor] | None = None
 
 
-def moves_to(source: Path, output: Path, max_pixels: int = MAX_PIXELS, max_frames: int = MAX_FRAMES) -> bool:
+def moves_to(found: Probe, output: Path) -> bool:
     """Whether all frames of a file go into another; of an animation a still format gets the first."""
-    return is_moving(source, max_pixels, max_frames) and output.suffix.lower() in {*CODECS, *ANIMATED}
+    return found.kind != STILL and output.suffix.lower() in {*CODECS, *ANIMATED}
 
 
 def stylize_file(
@@ -97,8 +98,9 @@ def stylize_file(
         KeyboardInterrupt: passed on; a video then holds the frames done so far.
     """
     tell = progress or (lambda done, total: None)
-    if not moves_to(source, output, handling.max_pixels, handling.max_frames):
-        still = read_still(source, handling.max_pixels)
+    found = probe(source)
+    if not moves_to(found, output):
+        still = read_still(found, handling.max_pixels)
         stylized = stylizer(still.content, controls, lambda done: tell(done, 1))
         return finish_still(source, output, still, stylized, controls, handling)
     steady = None if handling.temporal is None else Steady(handling.temporal)

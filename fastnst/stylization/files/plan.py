@@ -9,13 +9,9 @@ from pathlib import Path
 from fastnst.errors import InputError
 from fastnst.images.listing import list_images
 from fastnst.images.saving import savable_extensions
-from fastnst.stylization.moving.animation import ANIMATED
-from fastnst.stylization.moving.convert import is_moving
 from fastnst.stylization.moving.video_reader import VIDEO_EXTENSIONS
 from fastnst.stylization.moving.video_writer import CODECS
-
-ANY = 1 << 62
-"""Frames that do not matter here: whoever reads the file says if they are too many."""
+from fastnst.stylization.probe import ANIMATED, ANIMATION, VIDEO, probe
 
 
 def plan(
@@ -66,7 +62,7 @@ def pairs(source: Path, output: Path | None, model: str, kind: str | None = None
         output: a file, a folder, or None for a file or folder in ``stylized/``.
         model: the name that default outputs end in.
         kind: the format of outputs that are not named, for instance ``jpg``; in a folder, of all that can be written
-            so. None: PNG, and what moves keeps its own.
+            so. None: PNG, and animations and videos keep their format.
 
     Raises:
         InputError: there is no input, or the output cannot hold it.
@@ -116,11 +112,10 @@ def _pairs_in_folder(
 
 def formats_for(source: Path) -> list[str]:
     """Extensions that a file can be stylized into."""
-    if source.suffix.lower() in VIDEO_EXTENSIONS:
+    kind = probe(source).kind
+    if kind == VIDEO:
         return [*CODECS, *ANIMATED]
-    return (
-        [*savable_extensions(), *CODECS, ".gif", ".apng"] if is_moving(source, max_frames=ANY) else savable_extensions()
-    )
+    return savable_extensions() + ([*CODECS, ".gif", ".apng"] if kind == ANIMATION else [])
 
 
 def endings_without_dots() -> list[str]:
@@ -139,7 +134,4 @@ def default_extension(source: Path) -> str:
     extension = source.suffix.lower()
     if extension in VIDEO_EXTENSIONS:
         return extension if extension in CODECS else ".mp4"
-    try:
-        return extension if is_moving(source, max_frames=ANY) else ".png"
-    except InputError:  # too many pixels: whoever reads it says so
-        return ".png"
+    return extension if extension in ANIMATED and extension != ".png" and probe(source).kind == ANIMATION else ".png"

@@ -13,8 +13,8 @@ from PIL import Image
 
 from fastnst.errors import InputError
 from fastnst.stylization.files.plan import default_extension
-from fastnst.stylization.moving.animation import ANIMATED
 from fastnst.stylization.moving.video_reader import import_av
+from fastnst.stylization.probe import ANIMATED
 
 STREAM = Path("-")
 """What stands for standard input or output in place of a path."""
@@ -32,7 +32,7 @@ def files_for_streams(
     Args:
         source: where the picture is, or :data:`STREAM`.
         output: where it goes, or :data:`STREAM`.
-        kind: format of the stream, for instance ``jpg``. None: PNG, and what moves keeps its own.
+        kind: format of the stream, for instance ``jpg``. None: PNG, and animations and videos keep their format.
         given: standard input.
         taken: standard output.
 

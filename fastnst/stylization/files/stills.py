@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from fastnst.images.color import luma
-from fastnst.images.reading import MAX_PIXELS, read_exif, read_image_with_alpha
+from fastnst.images.reading import MAX_PIXELS, read_image_with_alpha, read_image_with_exif
 from fastnst.images.resizing import resize
 from fastnst.images.saving import save_image
 from fastnst.stylization.controls import Controls
+from fastnst.stylization.probe import Probe
 
 
 class Still(NamedTuple):
@@ -33,14 +32,13 @@ class Still(NamedTuple):
     frames: int
 
 
-def read_still(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Still:
+def read_still(found: Probe, max_pixels: int = MAX_PIXELS) -> Still:
     """Read a picture file; larger ones than ``max_pixels`` are refused before they are decoded.
 
     Raises:
         InputError: it cannot be read.
     """
-    content, alpha = read_image_with_alpha(source, max_pixels=max_pixels)
-    return Still(content, alpha, read_exif(source), count_frames(source))
+    return Still(*read_image_with_exif(found.path, max_pixels=max_pixels), found.frames)
 
 
 def save_still(
@@ -75,13 +73,6 @@ def save_still(
     elif alpha is not None:
         alpha = resize(alpha, stylized.shape[-2], stylized.shape[-1])
     save_image(saved, output, alpha=alpha, quality=quality, overwrite=overwrite, exif=still.exif)
-
-
-def count_frames(path: str | os.PathLike) -> int:
-    """Frames or pages of a picture file; 1 where it does not tell."""
-    with suppress(Exception), Image.open(path) as picture:
-        return int(getattr(picture, "n_frames", 1))
-    return 1
 
 
 def read_mask(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Tensor:

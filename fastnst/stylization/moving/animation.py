@@ -17,9 +17,7 @@ from torch import Tensor
 from fastnst.errors import InputError
 from fastnst.images.reading import MAX_PIXELS
 from fastnst.images.tensors import to_pil, to_tensor
-
-ANIMATED = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG", ".avif": "AVIF"}
-"""Extensions that hold animations, and Pillow's name of the format."""
+from fastnst.stylization.probe import ANIMATED, probe
 
 DEFAULT_DURATION = 100
 """Milliseconds that browsers show a frame for whose duration is 0 or missing."""
@@ -54,8 +52,7 @@ class AnimationReader:
         max_frames: limit for their number.
 
     Attributes:
-        count: number of frames; 1 for a still picture, also where the file tells nothing sensible.
-        loop: how often it is played, 0 without end; None where the file does not say (a GIF is then played once).
+        count, first, loop, size: of :class:`~fastnst.stylization.probe.Probe`.
         problem: why reading ended early, None if it did not.
 
     Raises:
@@ -63,16 +60,8 @@ class AnimationReader:
     """
 
     def __init__(self, path: str | os.PathLike, max_pixels: int = MAX_PIXELS, max_frames: int = MAX_FRAMES) -> None:
-        self.path, self.problem = Path(path), None  # type: tuple[Path, str | None]
-        self.count, self.loop = 1, None  # type: tuple[int, int | None]
-        self.format: str | None = None
-        with suppress(Exception), Image.open(path) as picture:  # what is no picture is refused by who reads it
-            self.size = picture.size
-            self.format = picture.format
-            self.first = 1 if picture.info.get("default_image") else 0  # APNG: shown only where animation is not known
-            self.count = max(1, int(getattr(picture, "n_frames", 1)) - self.first)
-            loop = picture.info.get("loop")
-            self.loop = None if loop is None else int(loop)
+        self.problem: str | None = None
+        self.path, _, self.size, self.count, self.first, self.loop = probe(path)
         if self.count > max_frames:
             raise InputError(
                 f"{path} has {self.count:,} frames; the limit is {max_frames:,}: make it shorter or raise --max-frames."
@@ -82,11 +71,6 @@ class AnimationReader:
                 f"{path} has {self.count} frames of {self.size[0]} x {self.size[1]} pixels; the limit is "
                 f"{SEVERAL * max_pixels:,} pixels in all: make it shorter or smaller, or raise --max-pixels."
             )
-
-    @property
-    def is_animation(self) -> bool:
-        """Whether it moves; the pages of a TIFF and the sizes of an icon do not."""
-        return self.count > 1 and self.format in ANIMATED.values()
 
     def __iter__(self) -> Iterator[Frame]:
         self.problem = None

@@ -17,7 +17,7 @@ from fastnst.errors import InputError
 from fastnst.images.reading import MAX_PIXELS
 from fastnst.images.resizing import resize
 from fastnst.images.tensors import to_pil
-from fastnst.stylization.moving.animation import ANIMATED, MAX_FRAMES, SEVERAL, AnimationReader, Frame, write_animation
+from fastnst.stylization.moving.animation import MAX_FRAMES, SEVERAL, AnimationReader, Frame, write_animation
 from fastnst.stylization.moving.pipeline import stylize_video
 from fastnst.stylization.moving.video_reader import UNSPECIFIED, VIDEO_EXTENSIONS, VideoFrame, VideoReader, import_av
 from fastnst.stylization.moving.video_writer import CODECS, VideoWriter
@@ -36,14 +36,6 @@ class Outcome:
     frames: int
     notes: list[str] = field(default_factory=list)
     problem: str | None = None
-
-
-def is_moving(path: str | os.PathLike, max_pixels: int = MAX_PIXELS, max_frames: int = MAX_FRAMES) -> bool:
-    """Whether a file is a video, by its extension, or an animation, by its content."""
-    path = Path(path)
-    if path.suffix.lower() in VIDEO_EXTENSIONS:
-        return True
-    return path.suffix.lower() in ANIMATED and AnimationReader(path, max_pixels, max_frames).is_animation
 
 
 def stylize_moving(

@@ -50,7 +50,7 @@ def import_av() -> Any:
         import av
     except ImportError:
         raise InputError("videos need PyAV: install it with pip install 'fastnst[video]'.") from None
-    av.logging.set_level(av.logging.PANIC)
+    av.logging.set_level(None)  # at any level decoder threads need the interpreter, also while it waits to free them
     return av
 
 

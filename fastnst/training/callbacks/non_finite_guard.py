@@ -87,7 +87,7 @@ class NonFiniteGuard(pl.Callback):
             f"{self.patience} steps in a row were not finite, again after going back to good weights {self.tries} times"
             f", first broken: {broken}. The saved weights are good ones; lower learning_rate (now "
             f"{rate:g}) or the weight of that term, or use "
-            "trainer.precision=32-true, and go on with ckpt_path=last."
+            "trainer.precision=32-true, and resume with ckpt_path=last."
         )
 
     def learning_rate(self, pl_module: pl.LightningModule) -> float:
@@ -108,8 +108,8 @@ class NonFiniteGuard(pl.Callback):
         pl_module.network.load_state_dict(self._kept["network"])
         trainer.optimizers[0].load_state_dict(deepcopy(self._kept["optimizer"]))  # it would take the tensors themselves
         rank_zero_warn(
-            f"step {trainer.global_step}: {self.patience} steps in a row were not finite; going on with the weights of "
-            f"step {self._kept['step']} and half the learning rate ({self.learning_rate(pl_module):g})."
+            f"step {trainer.global_step}: {self.patience} steps in a row were not finite; continuing with the weights "
+            f"of step {self._kept['step']} and half the learning rate ({self.learning_rate(pl_module):g})."
         )
 
     @staticmethod

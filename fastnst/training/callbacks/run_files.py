@@ -1,4 +1,4 @@
-"""What a run leaves on disk: ``last.ckpt`` to go on from, the one before it, and ``model.ckpt`` to stylize with."""
+"""What a run leaves on disk: ``last.ckpt`` to resume from, the one before it, and ``model.ckpt`` to stylize with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fastnst.training.resume.run_folder import LAST, MODEL
 class RunFiles(pl.Callback):
     """Writes the files every so often, on a signal, and at the end.
 
-    A periodic file that cannot be written (a full disk) is said and tried again the next time; the training goes on.
+    A periodic file that cannot be written (a full disk) is said and tried again the next time; training continues.
 
     Args:
         folder: the run folder.
@@ -87,7 +87,7 @@ class RunFiles(pl.Callback):
             self.write(trainer, pl_module)
         if self._written_at != trainer.global_step:
             raise InputError(
-                f"{self._problem} The steps since the last save are lost: go on with the same command and "
+                f"{self._problem} The steps since the last save are lost: resume with the same command and "
                 "ckpt_path=last."
             )
 
@@ -108,7 +108,7 @@ class RunFiles(pl.Callback):
         """Write both files now; says so where that is not possible."""
         self._collect(trainer)
         for logger in trainer.loggers:
-            logger.save()  # a run that goes on from here will not log this again
+            logger.save()  # a resumed run will not log this again
         trainer.save_checkpoint(self.folder / LAST)
         self._problem = getattr(trainer.strategy.checkpoint_io, "problem", None)
         if trainer.world_size > 1:

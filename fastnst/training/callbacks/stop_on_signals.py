@@ -14,7 +14,7 @@ import torch
 
 
 class Abandoned(Exception):
-    """A step that had not reached the optimiser, or a look at the held-out photographs, was given up."""
+    """A step that had not reached the optimiser, or validation, was given up."""
 
 
 class StopOnSignals(pl.Callback):
@@ -22,7 +22,7 @@ class StopOnSignals(pl.Callback):
 
     On a CPU a step may take longer than a scheduler waits after SIGTERM. There a step that has not reached the
     optimiser is given up between two layers, forwards or backwards: nothing of it has been kept, and the run that goes
-    on does it again. So is a look at the held-out photographs.
+    on does it again. So is validation.
 
     Args:
         abandon: whether to; compiled networks have no layers to stop at.

@@ -77,7 +77,7 @@ class EventLogger(TensorBoardLogger):
             if not self.interrupted:
                 self.interrupted = True
                 reason = error.strerror or error
-                rank_zero_warn(f"TensorBoard events cannot be written ({reason}); the training goes on without them.")
+                rank_zero_warn(f"TensorBoard events cannot be written ({reason}); training continues without them.")
         else:
             self.interrupted = False
 

@@ -10,7 +10,7 @@ from collections.abc import Collection
 import torch.distributed
 from pytorch_lightning.utilities import rank_zero_only
 
-GO_ON = "all of them are ended; go on from the last save with the same command and ckpt_path=last"
+GO_ON = "all of them are ended; resume from the last save with the same command and ckpt_path=last"
 
 
 def is_first_process() -> bool:

@@ -1,1 +1,1 @@
-"""Going on with a run: its folder, its resume files, and whether they fit."""
+"""Resuming a run: its folder, its resume files, and whether they fit."""

@@ -1,4 +1,4 @@
-"""Going on with a run: which file, whether it is whole and fits, and what was changed since."""
+"""Resuming a run: which file, whether it is whole and fits, and what was changed since."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SILENT = ("output_dir", "ckpt_path", "publish", "preview_every", "save_every", "
 
 
 class ResumePoint(NamedTuple):
-    """Where a run goes on.
+    """Where a run resumes.
 
     Attributes:
         path: a whole resume file.
@@ -39,7 +39,7 @@ class ResumePoint(NamedTuple):
         """One line for the console: from where, and which ``settings`` are others than before."""
         changed = self.changes(settings)
         more = f"; changed since: {', '.join(changed)}" if changed else ""
-        return one_line(f"Going on from step {self.step} of {self.path}{more}.")
+        return one_line(f"Resuming from step {self.step} of {self.path}{more}.")
 
     def changes(self, settings: Mapping[str, Any]) -> list[str]:
         """``["loss.style_weight 3.0 -> 5.0", ...]``."""
@@ -56,10 +56,10 @@ def find_resume_point(
     settings: Mapping[str, Any],
     loops: Mapping[str, Any],
 ) -> ResumePoint:
-    """See that a run can go on from ``path``; where that is a damaged ``last.ckpt``, from the one before it.
+    """See that a run can be resumed from ``path``; where that is a damaged ``last.ckpt``, from the one before it.
 
     Args:
-        path: the file to go on from.
+        path: the file to resume from.
         style: the style's name.
         picture: from :func:`fingerprint`.
         module: of the run to come, whose network's weights and optimiser must fit.
@@ -110,7 +110,7 @@ def find_resume_point(
         check_fits(checkpoint, fresh["optimizer"], fresh["lr_scheduler"]["scheduler"], loops)
     except Untrusted as error:
         raise InputError(
-            f"{path} cannot be gone on with ({error}; Lightning {checkpoint['pytorch-lightning_version']}): leave "
+            f"{path} cannot be resumed from ({error}; Lightning {checkpoint['pytorch-lightning_version']}): leave "
             "ckpt_path out; initial=MODEL begins anew from the weights."
         ) from None
     return ResumePoint(path, checkpoint["global_step"], trained_with, damaged, problem)

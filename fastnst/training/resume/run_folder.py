@@ -21,7 +21,7 @@ LOCK = ".lock"
 
 
 def open_run_folder(folder: Path, resuming: bool) -> TextIO:
-    """Make the run folder and hold it; one that already holds a run is only gone on with, never trained over.
+    """Make the run folder and hold it; one that already holds a run is only resumed, never trained over.
 
     Returns:
         What holds the folder until it is closed or the process ends, however it ends.
@@ -89,7 +89,7 @@ def find_checkpoint(ckpt_path: str, folder: Path, folder_given: bool) -> Path | 
         folder_given: somebody chose ``folder``: then only what is in it counts.
 
     Returns:
-        A file, maybe a damaged one; None for ``auto`` where there is nothing to go on from.
+        A file, maybe a damaged one; None for ``auto`` where there is nothing to resume from.
 
     Raises:
         InputError: there is none.

@@ -7,7 +7,7 @@ from PIL import Image
 
 from fastnst.errors import InputError
 from fastnst.stylization.moving.animation import AnimationReader, Frame, write_animation
-from fastnst.stylization.moving.convert import is_moving, stylize_moving
+from fastnst.stylization.moving.convert import stylize_moving
 
 DURATIONS = [50, 120, 70, 200]
 
@@ -31,7 +31,6 @@ def test_everything_but_the_colours_is_kept(tmp_path, extension, transparent):
     outcome = stylize_moving(source, output, lambda picture: 1 - picture)
     assert outcome.frames == 4 and outcome.problem is None
     before, after = AnimationReader(source), AnimationReader(output)
-    assert before.is_animation and after.is_animation
     assert (after.count, after.loop, after.size) == (4, 3, (31, 20))
     for old, new, duration in zip(before, after, DURATIONS, strict=True):
         assert old.duration == new.duration == duration
@@ -54,16 +53,6 @@ def test_from_one_format_to_another(tmp_path):
     for name in ("out.webp", "out.png", "deep/er/out.gif"):
         assert stylize_moving(source, tmp_path / name, lambda picture: picture).frames == 4
         assert [frame.duration for frame in AnimationReader(tmp_path / name)] == DURATIONS
-
-
-def test_what_moves(tmp_path):
-    assert is_moving(clip(tmp_path / "a.gif"))
-    Image.new("RGB", (5, 5)).save(tmp_path / "still.gif")
-    pages = [Image.new("RGB", (5, 5), color) for color in ("red", "blue")]
-    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
-    (tmp_path / "empty.gif").touch()
-    for name in ("still.gif", "pages.tif", "empty.gif", "missing.gif"):
-        assert not is_moving(tmp_path / name)
 
 
 def test_a_cut_animation(tmp_path):

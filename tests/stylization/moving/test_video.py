@@ -301,6 +301,14 @@ def test_only_a_few_frames_wait(tmp_path, monkeypatch):
     assert len(painted) == 80 and max(ahead) <= 10
 
 
+def test_ffmpeg_has_nobody_to_tell():
+    """Python's log would need the interpreter's lock in a decoder's thread, and freeing the decoder, which waits for
+    that thread, holds it: a video that is left early would hang now and then."""
+    av.logging.set_level(av.logging.PANIC)
+    video_reader.import_av()
+    assert av.logging.get_level() is None
+
+
 def test_refusals(tmp_path, monkeypatch):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("hello " * 100)

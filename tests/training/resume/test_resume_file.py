@@ -8,7 +8,6 @@ import shutil
 import pytest
 import pytorch_lightning as pl
 import torch
-from tests.test_fixtures import FIXTURES
 
 from fastnst.errors import LONGEST_LINE, InputError, one_line
 from fastnst.networks import build_network
@@ -18,6 +17,7 @@ from fastnst.training.resume.resume_file import FORMAT, FORMAT_VERSION, NewerFor
 from fastnst.training.resume.resumption import find_resume_point
 from tests.conftest import load, run_script, same, weights
 from tests.hostile_files import hostile_checkpoints
+from tests.test_fixtures import FIXTURES
 
 OF_FIXTURES = ["network.arguments.width=2", "network.arguments.residual_blocks=0"]
 
@@ -141,7 +141,7 @@ def test_hostile_states(what, good, tmp_path):
     with pytest.raises(InputError) as caught:
         find(tmp_path / "bad.ckpt")
     line = one_line(caught.value)
-    assert "bad.ckpt is not a last.ckpt" in line or "bad.ckpt cannot be gone on with" in line
+    assert "bad.ckpt is not a last.ckpt" in line or "bad.ckpt cannot be resumed from" in line
     assert len(line) < LONGEST_LINE
 
 
@@ -182,7 +182,7 @@ def test_earlier_resume_files_go_on(train, tmp_path, name):
         *OF_FIXTURES, "trainer.max_steps=4", "learning_rate=1e-12", "output_dir=run", "ckpt_path=last",
     )  # fmt: skip
     assert answer.code == 0 and answer.err == ""
-    assert "Going on from step 2 of run/last.ckpt" in answer.out and "4 of 4 steps" in answer.out
+    assert "Resuming from step 2 of run/last.ckpt" in answer.out and "4 of 4 steps" in answer.out
     before, after = load(FIXTURES / name), load(run / "last.ckpt")
     assert before["global_step"] == 2 and after["global_step"] == 4
     for parameter, value in before["state_dict"].items():

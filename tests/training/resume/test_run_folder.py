@@ -1,4 +1,4 @@
-"""One training a folder, and the file to go on from."""
+"""One training a folder, and the file to resume from."""
 
 import os
 from pathlib import Path
