@@ -1,6 +1,7 @@
 """Who may import whom (the house plan), read off the syntax trees: calls go one way, downwards."""
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -89,6 +90,14 @@ def test_no_folder_is_crowded():
     """But for the styles, of which each is one file."""
     files = Counter(path.parent for path in FILES if path.name != "__init__.py")
     assert len(files) >= 20 and {folder.name for folder, count in files.items() if count > 10} == {"styles"}
+
+
+def test_the_guide_names_files_and_folders_that_exist():
+    guide = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = [name for name in re.findall(r"`([\w/]+(?:/|\.py))`", guide) if "NAME" not in name]
+    assert len(named) > 30
+    for name in named:
+        assert (PACKAGE / name).exists() or (PACKAGE.parent / name).exists(), name
 
 
 def test_photographs_are_found_without_lightning():
