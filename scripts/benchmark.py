@@ -144,10 +144,12 @@ def check(options: argparse.Namespace) -> None:
             require_whole(f"--{name}", value, least_each)
     for size in getattr(options, "sizes", []):
         require_whole("--sizes", size, 16)
-    for name, path in (("--json", options.json), ("--plot", options.plot)):
+    outputs = {f"--{name}": getattr(options, name, None) for name in ("json", "plot", "sheet")}
+    for name, path in outputs.items():
         if path is not None and path.exists() and not options.overwrite:
             raise InputError(f"{name} {path} exists: add --overwrite to replace it, or give another name.")
-    for path in (options.json, options.plot, getattr(options, "keep", None)):
+    kept = options.keep if options.command == "objective" else None
+    for path in (*outputs.values(), kept):
         if path is not None:
             require_writable(path)
 

@@ -9,7 +9,6 @@ import argparse
 import csv
 import hashlib
 import json
-import os
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -35,6 +34,7 @@ from fastnst.models.model_file import find_model, load_model
 from fastnst.optimization import optimize_picture
 from fastnst.styles import NAMES, picture_path
 from fastnst.stylization import Stylizer
+from fastnst.writing import require_writable, written_whole
 
 STYLE_SIZE = 512
 """Pixels of a painting's shorter side when it is measured: `style.size` of training."""
@@ -71,11 +71,11 @@ class Kept:
         self.folder, self.file = folder, folder / "figures.json"
         self.figures: dict[str, list[float]] = {}
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             if self.file.exists():
                 self.figures = json.loads(self.file.read_text(encoding="utf-8"))["figures"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"--keep {folder} holds nothing that can be resumed ({error}): give another.") from None
+        require_writable(self.file)
 
     def measure(self, contender: Contender, compare: Callable[[Tensor], Fidelity]) -> Fidelity:
         """The figures of a contender, painted and compared if that has not been done."""
@@ -83,9 +83,8 @@ class Kept:
             picture = contender.paint()
             self.figures[contender.key] = list(compare(picture))
             save_image(picture, self.picture(contender), overwrite=True)
-            beside = self.file.with_suffix(".new")
-            beside.write_text(json.dumps({"figures": self.figures}) + "\n", encoding="utf-8")
-            os.replace(beside, self.file)
+            with written_whole(self.file) as part:
+                part.write_text(json.dumps({"figures": self.figures}) + "\n", encoding="utf-8")
         return Fidelity(*self.figures[contender.key])
 
     def picture(self, contender: Contender) -> Path:
@@ -257,8 +256,6 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, Any], Tensor]:
     """``benchmark.py paintings``: print the table; the figures, and a plot of content against style."""
-    if options.sheet is not None and options.sheet.exists() and not options.overwrite:
-        raise InputError(f"--sheet {options.sheet} exists: add --overwrite to replace it, or give another name.")
     measurement, kept = Measurement(options, device), Kept(options.keep)
     contenders = list(measurement.contenders())
     rows, shown = [], {}
