@@ -449,5 +449,5 @@ def test_bad_input_from_a_real_process(start):
     assert err.startswith("error: batch size 0") and len(err.splitlines()) == 1
 
 
-def test_there_are_six_styles():
-    assert len(NAMES) == 6
+def test_there_are_ten_styles():
+    assert len(NAMES) == 10
