@@ -21,7 +21,7 @@ from fastnst.data.sources import sample_photos
 from fastnst.errors import InputError
 from fastnst.features import load_vgg_weights
 from fastnst.features.vgg import VGG
-from fastnst.images.files import read_image
+from fastnst.images.reading import read_image
 from fastnst.images.resizing import resize_short_side
 from fastnst.styles.noise import smooth_noise
 from fastnst.styles.sheet import grid
