@@ -71,7 +71,7 @@ def test_resolved_configuration(trained):
 def test_tensorboard_events(trained):
     found = events(trained)
     scalars = found.Tags()["scalars"]
-    terms = ["content", "style", "total_variation"]
+    terms = ["content", "style", "moments", "total_variation"]
     layers = ["content/relu3_3", *(f"style/{layer}" for layer in ("relu1_2", "relu2_2", "relu3_3", "relu4_3"))]
     expected = ["train/total", "held_out/total", "train/weighted/range", "lr-Adam", "photographs_per_second"]
     for stage in ("train", "held_out"):
@@ -80,7 +80,7 @@ def test_tensorboard_events(trained):
     assert set(expected) <= set(scalars), set(expected) - set(scalars)
     first = {name: found.Scalars(name)[0] for name in expected}
     assert len(found.Scalars("train/total")) == 6
-    total = sum(first[f"train/weighted/{name}"].value for name in terms)
+    total = sum(first[f"train/weighted/{name}"].value for name in [*terms, "range"])
     assert first["train/total"].value == pytest.approx(total, rel=1e-5)
     weight = load_model(trained / "model.ckpt").card["settings"]["loss"]["style_weight"]
     assert first["train/weighted/style"].value == pytest.approx(weight * first["train/style"].value, rel=1e-5)
