@@ -7,8 +7,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ["HYDRA_FULL_ERROR"] = "1"  # mistakes in a call reach us as exceptions, not as Hydra's own exit
-
 import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -34,6 +32,7 @@ def run_command(job: Callable[[DictConfig], None], config_name: str) -> None:
                 raise InputError(str(error)) from None
 
     register_resolvers()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # mistakes in a call reach us as exceptions, not as Hydra's own exit
     places = [str(HERE), str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(places))  # what a launcher starts finds these files, too
     with input_errors_end_with_code_2():

@@ -34,10 +34,9 @@ def speed_up(module: StyleTransferModule, options: dict[str, Any]) -> None:
             warnings.warn(f"trainer.compile needs {missing}, not found: training continues uncompiled.", stacklevel=2)
             return
         # The functions, not the modules: a wrapped module would put `_orig_mod.` before every weight's name. The grain
-        # lies elsewhere at every step; compiled in, it would be compiled anew each time.
+        # stays outside: it lies elsewhere at every step, and would be compiled anew each time.
         network, vgg = module.network, module.loss.vgg
-        network.grain.forward = torch.compiler.disable(network.grain.forward)  # type: ignore[method-assign]
-        network.preactivation = torch.compile(network.preactivation)  # type: ignore[method-assign]
+        network.convolve = torch.compile(network.convolve)  # type: ignore[method-assign]
         vgg.forward = torch.compile(vgg.forward)  # type: ignore[method-assign]
 
 

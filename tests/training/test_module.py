@@ -133,9 +133,8 @@ def test_a_teacher_is_imitated_first(build):
     module.teacher_steps = 0
     after = module.training_step(batch(), 0)
     origin = tuple(np.random.default_rng((5, 0)).integers(4096, size=2))
-    teacher.grain.origin = module.network.grain.origin = origin
-    z = module.network.preactivation(content)
-    difference = (0.5 + 150 / 255 * torch.tanh(z) - teacher(content)).square().mean()
+    z = module.network.preactivation(content, origin)
+    difference = (0.5 + 150 / 255 * torch.tanh(z) - teacher(content, origin)).square().mean()
     excess = 2 * (z.abs() - 1.2).clamp(min=0).square().mean()
     torch.testing.assert_close(found, 100 * difference * (1 + excess))
     torch.testing.assert_close(after, module.loss(module.network.to_unit_range(z), content).total * (1 + excess))

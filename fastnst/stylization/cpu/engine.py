@@ -104,7 +104,7 @@ class CpuEngine:
         height, width = content.shape[-2:]
 
         def grainy(rows: slice) -> Tensor:
-            return 2.0 * self.network.grain(content[..., rows, :], rows.start) - 1.0
+            return 2.0 * self.network.grain(content[..., rows, :], (rows.start, 0)) - 1.0
 
         x = torch.cat(bands.map(grainy, bands.rows(4)), 2)
         x = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")

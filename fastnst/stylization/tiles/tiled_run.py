@@ -93,7 +93,6 @@ class TiledRun:
         progress: Progress | None = None,
     ) -> None:
         self.network = copy.deepcopy(network).eval()
-        self.origin = self.network.grain.origin
         self.device = torch.device(device)
         self.picture = picture
         self.height, self.width = picture.shape[-2:]
@@ -132,12 +131,11 @@ class TiledRun:
             self._update(trunk, lambda tile: read(*tile) + read_end(*tile), work=0.5)
 
     def _read_picture(self, rows: slice, columns: slice) -> Tensor:
-        """The network's input in these cells, as its ``preactivation`` makes it of a whole picture."""
+        """The network's input in these cells, as its ``convolve`` makes it of a whole picture."""
         top, left = rows.start * CELL, columns.start * CELL
         bottom, right = rows.stop * CELL, columns.stop * CELL
         part = self.picture[:, top:bottom, left:right].to(self.device)[None]
-        self.network.grain.origin = self.origin[0] + top, self.origin[1] + left
-        x = 2.0 * self.network.grain(part) - 1.0
+        x = 2.0 * self.network.grain(part, (top, left)) - 1.0
         return F.pad(x, (0, max(right - self.width, 0), 0, max(bottom - self.height, 0)), mode="reflect")
 
     def _reader(self, source: FeatureMap, scale: int, then: nn.Module | None = None) -> Read:
