@@ -81,9 +81,7 @@ def our_step(
     1), the range penalty, Adam. Returns the loss, detached.
     """
     network = build_network("transformer", {"width": width, "grain": 0.03}).to(device)
-    weights = dict.fromkeys(LAYERS, 1.0)
-    loss = PerceptualLoss(VGG(LAYERS, load_vgg_weights()).to(device), style[None].to(device), {"relu2_2": 1.0}, weights,
-                          content_weight=1.0, style_weight=3.0, tv_weight=0.1)  # fmt: skip
+    loss = PerceptualLoss(VGG(LAYERS, load_vgg_weights()).to(device), style[None].to(device))
     layout = torch.channels_last if channels_last else torch.contiguous_format
     network.to(memory_format=layout)  # type: ignore[call-overload]
     loss.to(memory_format=layout)  # type: ignore[call-overload]
@@ -100,7 +98,8 @@ def our_step(
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             z = forward(content).float()
             excess = torch.relu(z.abs() - 1.2).square().mean()
-            total = loss(network.to_unit_range(z), content).total + 5.0 * excess
+            objective = loss(network.to_unit_range(z), content).total
+            total = objective + objective.detach() * excess
         total.backward()
         optimizer.step()
         return total.detach()
