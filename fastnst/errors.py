@@ -79,6 +79,11 @@ def one_line(message: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
 
 
+def reason(error: BaseException) -> str:
+    """An error in a few words, without the path that the message around it names already."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 def passed_through(error: BaseException, function: str) -> bool:
     """Whether an error comes from within a function of that name; what its caller did wrong itself does not."""
     place = error.__traceback__

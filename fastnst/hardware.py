@@ -4,6 +4,22 @@ from __future__ import annotations
 
 import torch
 
+from fastnst.errors import InputError
+
+
+def choose_device(name: str) -> torch.device:
+    """``"auto"``: a GPU if there is one; else the device of that name.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device={name}: {str(error).splitlines()[0]}") from None
+
 
 def computes_in_bfloat16(device_type: str) -> bool:
     """Whether it has instructions for it; where it has none, bfloat16 is emulated, many times slower than float32."""

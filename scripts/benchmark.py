@@ -26,7 +26,7 @@ def objective(add) -> None:
     add("--count", type=int, default=5, help="so many of them (default: 5)")
     add("--iterations", type=int, default=500, help="of L-BFGS (default: 500)")
     add("--starts", nargs="+", choices=("noise", "content"), default=["noise", "content"], help="of L-BFGS")
-    add("--keep", type=Path, metavar="FILE", help="keep the L-BFGS curves here, and go on with those that are there")
+    add("--keep", type=Path, metavar="FILE", help="keep the L-BFGS curves here, and resume from those that are there")
     add("--model", nargs="+", default=["mosaic"], help="model files, or names of some in checkpoints/")
     add("--style", type=Path, help="its style picture, where it is none of the shipped ones")
     add("--sizes", type=int, nargs="+", default=[256], help="in pixels (default: 256)")
@@ -78,7 +78,7 @@ def data(add) -> None:
     add("--files", type=int, nargs="+", default=[1, 1000, 118_000], help="at start-up (default: 1 1000 118000)")
 
 
-def train(add) -> None:
+def train_step(add) -> None:
     """seconds and memory of a training step, against the step of pytorch/examples"""
     add("--photos", type=Path, help="folder of photographs for the steps (default: scikit-image's samples)")
     add("--style", default="mosaic", help="one of the shipped styles (default: mosaic)")
@@ -101,7 +101,7 @@ def learning(add) -> None:
     add("--override", action="append", default=[], metavar="KEY=VALUE", help="a setting of our training; repeatable")
 
 
-def stylize(add) -> None:
+def one_picture(add) -> None:
     """seconds and memory of one picture, against pytorch/examples in PyTorch and in ONNX Runtime"""
     add("--model", default="mosaic", help="a model file, or the name of one in checkpoints/")
     add("--sizes", type=int, nargs="+", default=[256, 512, 1024, 2048], help="(default: 256 512 1024 2048)")
@@ -111,9 +111,11 @@ def stylize(add) -> None:
 
 
 COMMANDS = {
-    command.__name__: command for command in (objective, paintings, speed, frontier, data, train, learning, stylize)
+    **{command.__name__: command for command in (objective, paintings, speed, frontier, data, learning)},
+    "train": train_step,
+    "stylize": one_picture,
 }
-"""Each is run by ``run(options, device)`` of the file of its name in fastnst/benchmark/."""
+"""Each is run by ``run(options, device)`` of the file of its function's name in fastnst/benchmark/commands/."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -142,10 +144,12 @@ def check(options: argparse.Namespace) -> None:
             require_whole(f"--{name}", value, least_each)
     for size in getattr(options, "sizes", []):
         require_whole("--sizes", size, 16)
-    for name, path in (("--json", options.json), ("--plot", options.plot)):
+    outputs = {f"--{name}": getattr(options, name, None) for name in ("json", "plot", "sheet")}
+    for name, path in outputs.items():
         if path is not None and path.exists() and not options.overwrite:
             raise InputError(f"{name} {path} exists: add --overwrite to replace it, or give another name.")
-    for path in (options.json, options.plot, getattr(options, "keep", None)):
+    kept = options.keep if options.command == "objective" else None
+    for path in (*outputs.values(), kept):
         if path is not None:
             require_writable(path)
 
@@ -154,15 +158,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     check(options)
 
-    from fastnst.benchmark.machine import describe
-    from fastnst.benchmark.tables import finite
-    from fastnst.images.files import savable_extensions, save_image
-    from fastnst.optimization.objective import choose_device
+    from fastnst.benchmark.instruments.machine import describe
+    from fastnst.benchmark.report.tables import finite
+    from fastnst.hardware import choose_device
+    from fastnst.images.saving import savable_extensions, save_image
 
     if options.plot is not None and options.plot.suffix.lower() not in savable_extensions():
         raise InputError(f"--plot {options.plot}: expected one of {', '.join(savable_extensions())} at its end.")
     device = choose_device(options.device)
-    answer, picture = import_module(f"fastnst.benchmark.{options.command}").run(options, device)
+    command = COMMANDS[options.command].__name__
+    answer, picture = import_module(f"fastnst.benchmark.commands.{command}").run(options, device)
     answer = {"command": options.command, "machine": describe(device), **answer}
     if options.json is not None:
         with written_whole(options.json) as beside:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from fastnst.data.check import check_photos
+from fastnst.data.findings import check_photos
 from fastnst.data.sources import folder_photos
 from fastnst.errors import input_errors_end_with_code_2
 

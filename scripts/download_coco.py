@@ -3,7 +3,7 @@
     python scripts/download_coco.py                    # -> data/coco/train2017, asks before it starts
     python scripts/download_coco.py --split val2017 --yes
 
-Run it again after an interruption: it goes on where it stopped. The photographs belong to their authors on Flickr,
+Run it again after an interruption: it resumes where it stopped. The photographs belong to their authors on Flickr,
 under various Creative Commons licences: https://cocodataset.org/#termsofuse.
 """
 
@@ -47,7 +47,7 @@ def ask(question: str) -> bool:
     try:
         return input(f"{question} [y/n] ").strip().lower() in ("y", "yes")
     except EOFError:
-        raise InputError("nobody is there to answer y or n; give --yes to go on without asking") from None
+        raise InputError("nobody is there to answer y or n; give --yes to proceed without asking") from None
 
 
 def agree_and_show(question: str) -> bool:

@@ -9,8 +9,8 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
-from fastnst.checkpoints import find_model, load_model, style_name
 from fastnst.errors import InputError, input_errors_end_with_code_2
+from fastnst.models.model_file import find_model, load_model, style_name
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors", "web": "_web"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import time
@@ -10,24 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
-os.environ["HYDRA_FULL_ERROR"] = "1"  # mistakes in a call reach us as exceptions, not as Hydra's own exit
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
+from hydra_command import run_command
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from fastnst.errors import (
-    InputError,
-    input_errors_end_with_code_2,
-    passed_through,
-    require_groups,
-    require_texts,
-    require_whole,
-)
-from fastnst.styles import picture_path
+from fastnst.errors import InputError, input_errors_end_with_code_2, require_groups, require_texts, require_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,8 +23,6 @@ if TYPE_CHECKING:
 STARTED = time.strftime("%Y-%m-%d_%H-%M-%S")
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "configs" / "experiment"
 
-OmegaConf.register_new_resolver("stem", lambda path: Path(path).stem, replace=True)
-OmegaConf.register_new_resolver("shipped_style", lambda name: os.path.relpath(picture_path(name)), replace=True)
 OmegaConf.register_new_resolver("start_time", lambda: STARTED, replace=True)  # one for all runs of a sweep
 
 FINISHED: list[tuple[Path, dict[str, str], Tensor]] = []
@@ -76,11 +62,12 @@ def run(settings: dict[str, Any], folder: Path) -> tuple[str, Tensor]:
     import torch
 
     from fastnst.data.sources import find_photo, sample_photos
+    from fastnst.hardware import choose_device
     from fastnst.images.color import COLOR_MODES, apply_color_mode, match_colors
-    from fastnst.images.files import read_image
+    from fastnst.images.reading import read_image, read_picture
     from fastnst.images.resizing import resize_short_side
+    from fastnst.losses.from_settings import build_objective, build_vgg
     from fastnst.optimization.gatys import check_options, check_pictures
-    from fastnst.optimization.objective import build_objective, build_vgg, choose_device, read_picture
     from fastnst.optimization.pyramid import check_sizes, optimize_coarse_to_fine
     from fastnst.optimization.record import CONFIG, Record, open_folder
     from fastnst.optimization.starts import STARTS, starting_picture
@@ -166,29 +153,11 @@ def draw_contact_sheet() -> None:
         print(f"Contact sheet: {path}", flush=True)
 
 
-def answer_errors(config: DictConfig) -> None:
-    """Hydra puts lines of its own around an exception that leaves a job, so ours end here."""
-    with input_errors_end_with_code_2():
-        try:
-            optimize(config)
-        except OmegaConfBaseException as error:
-            raise InputError(str(error)) from None
-
-
 def main() -> None:
     with input_errors_end_with_code_2():
+        check_experiment(sys.argv[1:])
         try:
-            check_experiment(sys.argv[1:])
-            hydra.main(version_base="1.3", config_path="../configs", config_name="optimize")(answer_errors)()
-        except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(str(error)) from None
-        except ValueError as error:
-            if passed_through(error, "answer_errors"):
-                raise
-            raise InputError(str(error)) from None  # Hydra's own: a number where a configuration's name belongs
-        except KeyboardInterrupt:  # before the first iteration
-            print("Stopped.", file=sys.stderr)
-            raise SystemExit(130) from None
+            run_command(optimize, "optimize")
         finally:
             draw_contact_sheet()
 

@@ -1,6 +1,6 @@
 """Paint the project's own style pictures.
 
-python scripts/paint_styles.py                             # all six, into styles_painted/
+python scripts/paint_styles.py                             # all ten, into styles_painted/
 python scripts/paint_styles.py --only mosaic --size 1536   # one, larger
 """
 

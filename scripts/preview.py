@@ -5,32 +5,17 @@ python scripts/preview.py style=mosaic loss.style_weight=20 (options of the obje
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
-os.environ["HYDRA_FULL_ERROR"] = "1"  # mistakes in a call reach us as exceptions, not as Hydra's own exit
 
-import hydra
-from hydra.errors import HydraException
+from hydra_command import run_command
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from fastnst.errors import (
-    InputError,
-    input_errors_end_with_code_2,
-    passed_through,
-    require_groups,
-    require_texts,
-    require_whole,
-)
-from fastnst.styles import picture_path
-
-OmegaConf.register_new_resolver("stem", lambda path: Path(path).stem, replace=True)
-OmegaConf.register_new_resolver("shipped_style", lambda name: os.path.relpath(picture_path(name)), replace=True)
+from fastnst.errors import InputError, require_groups, require_texts, require_whole
 
 
 def preview(config: DictConfig) -> None:
@@ -50,9 +35,11 @@ def preview(config: DictConfig) -> None:
     from tqdm import tqdm
 
     from fastnst.data.sources import find_photo
-    from fastnst.images.files import savable_extensions, save_image
+    from fastnst.hardware import choose_device
     from fastnst.images.grids import labelled_grid
-    from fastnst.optimization.objective import build_objective, build_vgg, choose_device, read_picture
+    from fastnst.images.reading import read_picture
+    from fastnst.images.saving import savable_extensions, save_image
+    from fastnst.losses.from_settings import build_objective, build_vgg
     from fastnst.optimization.pyramid import optimize_coarse_to_fine
 
     path = find_photo(settings["content"])
@@ -94,29 +81,5 @@ def preview(config: DictConfig) -> None:
         raise SystemExit(130)
 
 
-def answer_errors(config: DictConfig) -> None:
-    """Hydra puts lines of its own around an exception that leaves a job, so ours end here."""
-    with input_errors_end_with_code_2():
-        try:
-            preview(config)
-        except OmegaConfBaseException as error:
-            raise InputError(str(error)) from None
-
-
-def main() -> None:
-    with input_errors_end_with_code_2():
-        try:
-            hydra.main(version_base="1.3", config_path="../configs", config_name="preview")(answer_errors)()
-        except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(str(error)) from None
-        except ValueError as error:
-            if passed_through(error, "answer_errors"):
-                raise
-            raise InputError(str(error)) from None  # Hydra's own: a number where a configuration's name belongs
-        except KeyboardInterrupt:
-            print("Stopped.", file=sys.stderr)
-            raise SystemExit(130) from None
-
-
 if __name__ == "__main__":
-    main()
+    run_command(preview, "preview")

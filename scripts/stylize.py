@@ -19,10 +19,11 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch reads it once: large
 gc.disable()  # imports make many objects and hardly any garbage; looking for it would be a quarter of the start
 # ruff: noqa: E402
 
-from fastnst.checkpoints import find_model, load_model, style_name
 from fastnst.errors import InputError, input_errors_end_with_code_2, one_line
 from fastnst.images.color import COLOR_MODES
-from fastnst.images.files import MAX_PIXELS, save_image
+from fastnst.images.reading import MAX_PIXELS
+from fastnst.images.saving import save_image
+from fastnst.models.model_file import find_model, load_model, style_name
 
 if fresh:
     gc.freeze()
@@ -64,7 +65,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add(
         "--format",
         type=ending,
-        help="of outputs that are not named, for instance jpg (default: png; what moves keeps its own)",
+        help="of outputs that are not named, for instance jpg (default: png; animations and videos keep their format)",
     )
     add("--strength", type=float, default=1.0, help="0 (the photograph) to 1 (the painting)")
     add("--colors", choices=COLOR_MODES, default="style", help="colours of the painting, of the photograph, or matched")
@@ -102,8 +103,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(json.dumps(models[0].card if len(models) == 1 else [model.card for model in models], indent=2))
         return 0
     from fastnst.data.sources import sample_photos
-    from fastnst.stylization.outputs import plan
-    from fastnst.stylization.streams import STREAM, files_for_streams
+    from fastnst.stylization.files.plan import plan
+    from fastnst.stylization.files.standard_streams import STREAM, files_for_streams
 
     names = [style_name(path, model.card) for path, model in zip(paths, models, strict=True)]
     source = options.input or next(photo for photo in sample_photos() if photo.stem == "chelsea")
@@ -120,7 +121,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def stylize_all(work: list[tuple[Path, Path]], options: argparse.Namespace, models: list, out: TextIO) -> int:
     """All files, one after the other, whatever becomes of the others; returns the exit code."""
-    from fastnst.stylization.folder import stylize_files
+    from fastnst.stylization.files.many_files import stylize_files
 
     handling, controls, stylizer = prepare(options, models)
     failed, finished, shown = 0, 0, []
@@ -174,8 +175,8 @@ def prepare(options: argparse.Namespace, models: list) -> tuple[Any, Any, Any]:
     from PIL import Image
 
     from fastnst.stylization import Controls, Stylizer
-    from fastnst.stylization.files import Handling
-    from fastnst.stylization.stills import read_mask
+    from fastnst.stylization.files.one_file import Handling
+    from fastnst.stylization.files.stills import read_mask
 
     handling = Handling(
         options.quality, options.overwrite, options.max_pixels, options.compare,

@@ -12,24 +12,14 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
-os.environ["HYDRA_FULL_ERROR"] = "1"  # mistakes in a call reach us as exceptions, not as Hydra's own exit
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
+from hydra_command import run_command
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fastnst.errors import (
-    InputError,
-    input_errors_end_with_code_2,
-    passed_through,
-    require_groups,
-    require_texts,
-    require_whole,
-)
-from fastnst.styles import picture_path
+from fastnst.errors import InputError, input_errors_end_with_code_2, require_groups, require_texts, require_whole
 from fastnst.writing import written_whole
 
 GROUPS = (
@@ -45,12 +35,6 @@ RUN_FOLDER = "FASTNST_RUN_FOLDER"
 """Environment variable by which the first process of a run tells those that it starts its folder."""
 SWEEP_FOLDER = "FASTNST_SWEEP_FOLDER"
 """Environment variable by which a sweep (`-m`) tells its jobs, in whatever process, where to leave word."""
-
-
-def register_resolvers() -> None:
-    """In each job, too: a launcher may run it in a process of its own."""
-    OmegaConf.register_new_resolver("stem", lambda path: Path(path).stem, replace=True)
-    OmegaConf.register_new_resolver("shipped_style", lambda name: os.path.relpath(picture_path(name)), replace=True)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -89,15 +73,17 @@ def train(config: DictConfig) -> Path:
     import pytorch_lightning as pl
 
     from fastnst.data.datamodule import PhotoDataModule
-    from fastnst.training.build import build_callbacks, build_module
+    from fastnst.models.publishing import check_publishable
+    from fastnst.training.build import build_callbacks, build_module, read_style
     from fastnst.training.console import keep_quiet
-    from fastnst.training.files import RunFiles
-    from fastnst.training.folder import find_checkpoint, open_run_folder, set_aside
-    from fastnst.training.memory import out_of_memory_says_what_to_lower
-    from fastnst.training.processes import GO_ON, announce_dead_processes, is_first_process, lost_process
-    from fastnst.training.resumption import find_resume_point, fingerprint
-    from fastnst.training.run import build_trainer, check_publishable, finish, fit, read_style, speed_up
+    from fastnst.training.ending import finish
+    from fastnst.training.machine.out_of_memory import out_of_memory_says_what_to_lower
+    from fastnst.training.machine.processes import GO_ON, announce_dead_processes, is_first_process, lost_process
+    from fastnst.training.resume.resumption import find_resume_point, fingerprint
+    from fastnst.training.resume.run_folder import find_checkpoint, open_run_folder, set_aside
+    from fastnst.training.speed_up import speed_up
     from fastnst.training.start import begin_from
+    from fastnst.training.trainer import build_trainer, fit
 
     keep_quiet()
     announce_dead_processes()
@@ -135,7 +121,7 @@ def train(config: DictConfig) -> Path:
     if first_process:
         held = open_run_folder(folder, resuming=point is not None)
         if point is not None and point.damaged is not None:
-            print(f"warning: {point.problem} Going on from the one before it.", file=sys.stderr)
+            print(f"warning: {point.problem} Resuming from the one before it.", file=sys.stderr)
             if point.damaged.parent == folder:
                 set_aside(point.damaged)
         write_settings(settings, folder / "config.yaml")
@@ -144,12 +130,11 @@ def train(config: DictConfig) -> Path:
         if point is not None:
             print(point.describe(settings), flush=True)
     if point is not None and (changed := point.changes(settings)):
-        files = next(callback for callback in callbacks if isinstance(callback, RunFiles))
-        files.changes = [{"step": point.step, "changed": changed}]
+        callbacks.files.changes = [{"step": point.step, "changed": changed}]
     try:
         with out_of_memory_says_what_to_lower(settings["data"]["batch_size"], settings["data"]["image_size"]):
-            fit(trainer, module, data, None if point is None else point.path)
-            finish(trainer, module, data, settings, folder)
+            fit(trainer, module, data, callbacks.stop, None if point is None else point.path)
+            finish(trainer, module, data, callbacks, settings, style, folder)
     except RuntimeError as error:
         if trainer.world_size == 1 or not lost_process(error):
             raise
@@ -167,7 +152,7 @@ def own_device(config: DictConfig) -> Iterator[None]:
     if config.trainer.devices != "free":
         yield
         return
-    from fastnst.training.devices import free_device
+    from fastnst.training.machine.devices import free_device
 
     with free_device() as number:
         config.trainer.devices = 1 if number is None else [number]
@@ -183,51 +168,40 @@ def leave_word(sweep: str | None, word: dict[str, Any]) -> None:
             beside.write_text(told, encoding="utf-8")
 
 
-def answer_errors(config: DictConfig) -> None:
-    """Hydra puts lines of its own around an exception that leaves a job, so ours end here."""
-    register_resolvers()
+def run_job(config: DictConfig) -> None:
+    """One training, alone or as a job of a sweep, whose other jobs go on after an error."""
     sweep = os.environ.get(SWEEP_FOLDER) if HydraConfig.get().mode is RunMode.MULTIRUN else None
-    with input_errors_end_with_code_2():
-        word: dict[str, Any] = {"folder": None, "problem": "it was killed"}
+    word: dict[str, Any] = {"folder": None, "problem": "it was killed"}
+    leave_word(sweep, word)
+    word["problem"] = "it was stopped"
+    try:
+        with own_device(config):
+            word = {"folder": str(train(config)), "problem": ""}
+    except (InputError, OmegaConfBaseException) as error:
+        word["problem"] = " ".join(str(error).split())
+        if sweep is None:
+            raise
+        print(f"error: {word['problem']}", file=sys.stderr, flush=True)
+    finally:
         leave_word(sweep, word)
-        word["problem"] = "it was stopped"
-        try:
-            with own_device(config):
-                word = {"folder": str(train(config)), "problem": ""}
-        except (InputError, OmegaConfBaseException) as error:
-            word["problem"] = " ".join(str(error).split())
-            if sweep is None:
-                raise InputError(str(error)) from None
-            print(f"error: {word['problem']}", file=sys.stderr, flush=True)  # the other jobs go on
-        finally:
-            leave_word(sweep, word)
 
 
 def main() -> None:
-    register_resolvers()
-    sweep = None
-    if {"-m", "--multirun"} & set(sys.argv):
-        sweep = Path("outputs", "multirun", datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
-        os.environ[SWEEP_FOLDER] = str(sweep.absolute())
-        sweep.mkdir(parents=True, exist_ok=True)
+    if not {"-m", "--multirun"} & set(sys.argv):
+        run_command(run_job, "train")
+        return
+    sweep = Path("outputs", "multirun", datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+    os.environ[SWEEP_FOLDER] = str(sweep.absolute())
+    sweep.mkdir(parents=True, exist_ok=True)
     with input_errors_end_with_code_2():
         try:
-            hydra.main(version_base="1.3", config_path="../configs", config_name="train")(answer_errors)()
-        except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(str(error)) from None
-        except ValueError as error:
-            if passed_through(error, "answer_errors"):
-                raise
-            raise InputError(str(error)) from None  # Hydra's own: a number where a configuration's name belongs
-        except KeyboardInterrupt:  # before the first step, or a second Ctrl-C
-            print("Stopped.", file=sys.stderr)
-            raise SystemExit(130) from None
+            run_command(run_job, "train")
         finally:
-            if sweep is not None and any(sweep.iterdir()):
-                from fastnst.training.gallery import finish_sweep
+            if any(sweep.iterdir()):
+                from fastnst.training.sweep_page import finish_sweep
 
                 finish_sweep(sweep)
-            elif sweep is not None:
+            else:
                 sweep.rmdir()
 
 

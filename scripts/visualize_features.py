@@ -54,7 +54,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def channels_sheet(options: argparse.Namespace, vgg: VGG, picture: Tensor) -> Tensor:
     """Rows of channels: where they fire, and what comes back from there."""
-    from fastnst.features.vgg import CONVOLUTIONS_PER_BLOCK
+    from fastnst.features.architecture import CONVOLUTIONS_PER_BLOCK
     from fastnst.images.grids import labelled_grid
     from fastnst.optimization import deconvnet
 
@@ -111,9 +111,9 @@ def inversion_sheet(options: argparse.Namespace, vgg: VGG, picture: Tensor) -> T
 def similar_sheet(options: argparse.Namespace, vgg: VGG, picture: Tensor, path: Path) -> Tensor:
     """The picture, and those of a folder that are nearest to it."""
     from fastnst.features.similarity import describe, nearest
-    from fastnst.images.files import list_images
     from fastnst.images.grids import labelled_grid
-    from fastnst.optimization.objective import read_picture
+    from fastnst.images.listing import list_images
+    from fastnst.images.reading import read_picture
 
     layer = options.layer[0]
     descriptions, paths = [], []
@@ -144,9 +144,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     from fastnst.data.sources import find_photo
     from fastnst.features import VGG, load_vgg_weights
-    from fastnst.images.files import savable_extensions, save_image
+    from fastnst.images.reading import read_picture
+    from fastnst.images.saving import savable_extensions, save_image
     from fastnst.optimization.inversion import texture_layers
-    from fastnst.optimization.objective import read_picture
 
     mode = next((name for name in ("reconstruct", "texture", "similar") if getattr(options, name)), "channels")
     path = find_photo(options.image)

@@ -71,6 +71,7 @@ def run_script(name: str, *arguments: object, cwd: Path) -> Answer:
         os.chdir(cwd)
         script = PROJECT / "scripts" / f"{name}.py"
         sys.argv = [str(script), *map(str, arguments)]
+        sys.path.insert(0, str(script.parent))  # as Python does
         try:
             runpy.run_path(str(script), run_name="__main__")
         except SystemExit as end:

@@ -7,8 +7,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from fastnst.checkpoints import load_model
 from fastnst.losses import PerceptualLoss
+from fastnst.models.model_file import load_model
 from fastnst.styles import NAMES
 from tests.conftest import events
 
@@ -24,7 +24,7 @@ def choices(group: str) -> list[str]:
 
 def test_how_many_there_are():
     counts = {group: choices(group) for group in ("style", "network", "loss", "data", "trainer", "experiment")}
-    assert counts["style"] == sorted([*NAMES, "custom"]) and len(counts["style"]) == 7
+    assert counts["style"] == sorted([*NAMES, "custom"]) and len(counts["style"]) == 11
     assert counts["network"] == ["johnson", "johnson2016", "slim", "tiny"]
     assert counts["loss"] == ["johnson2016", "normalized"]
     assert counts["data"] == ["coco", "folder", "samples", "webdataset"]
@@ -169,7 +169,8 @@ def test_train_other_layers_and_pooling(train, tmp_path):
     assert answer.code == 0, answer.err
     losses = load_model(tmp_path / "run" / "model.ckpt").card["losses"]
     assert {name for name in losses if name.startswith("layers/")} == {
-        "layers/content/relu3_2", "layers/style/relu3_1", "layers/style/conv1_1",
+        "layers/content/relu3_2",
+        *(f"layers/{term}/{layer}" for term in ("style", "moments") for layer in ("relu3_1", "conv1_1")),
     }  # fmt: skip
     assert losses["weighted/total_variation"] == pytest.approx(0.1 * losses["total_variation"])
 

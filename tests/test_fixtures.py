@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fastnst.checkpoints import FORMAT_VERSION, load_model
+from fastnst.models.model_file import FORMAT_VERSION, load_model
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -13,7 +13,6 @@ PAINTED = {
     "model_v1_first.ckpt": (0.39161, 0.22635, 0.42276, 0.29618),
     "model_v1.ckpt": (0.38352, 0.18452, 0.39751, 0.52843),
     "model_v1_half.ckpt": (0.38356, 0.18449, 0.39804, 0.52808),
-    "model_v1.onnx": (0.38352, 0.18452, 0.39751, 0.52843),
     "model_v1.safetensors": (0.38352, 0.18452, 0.39751, 0.52843),
 }
 """Mean, deviation and two values of what each made of a ramp when it was written. The first one's card, of

@@ -1,6 +1,8 @@
 """Who may import whom (the house plan), read off the syntax trees: calls go one way, downwards."""
 
 import ast
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fastnst"
 
 ALLOWED = {
     "errors": set(),
-    "hardware": set(),
+    "hardware": {"errors"},
     "writing": {"errors"},
     "untrusted": set(),
     "convolution": set(),
@@ -18,13 +20,12 @@ ALLOWED = {
     "weights": set(),
     "networks": {"convolution", "errors", "images", "untrusted"},
     "features": {"convolution", "errors", "images", "untrusted"},
-    "losses": {"errors", "features"},
+    "losses": {"errors", "features", "images"},
     "data": {"errors", "images", "writing"},
-    "checkpoints": {"errors", "networks", "foreign", "untrusted", "writing"},
-    "foreign": {"errors", "networks"},
-    "stylization": {"convolution", "errors", "images", "networks", "checkpoints", "writing"},
+    "models": {"errors", "networks", "untrusted", "writing"},
+    "stylization": {"convolution", "errors", "images", "networks", "models", "writing"},
     "training": {
-        *("errors", "hardware", "writing", "images", "networks", "features", "losses", "data", "checkpoints"),
+        *("errors", "hardware", "writing", "images", "networks", "features", "losses", "data", "models"),
         "untrusted",
     },
     "optimization": {"errors", "images", "features", "losses"},
@@ -62,7 +63,7 @@ def test_all_rooms_are_seen():
     rooms = {room(path) for path in FILES} - {"__init__"}
     assert len(FILES) >= 45
     assert rooms <= set(ALLOWED) | set(DOORS), rooms - set(ALLOWED) - set(DOORS)
-    assert rooms >= {"images", "networks", "features", "losses", "data", "checkpoints", "training", "stylization"}
+    assert rooms >= {"images", "networks", "features", "losses", "data", "models", "training", "stylization"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -78,6 +79,26 @@ def test_directions(path):
     assert "scripts" not in roots, "nobody imports scripts"
     if here not in MAY_IMPORT_LIGHTNING:
         assert not roots & set(LIGHTNING)
+
+
+def test_a_file_is_known_by_its_name():
+    modules = [path for path in [*FILES, *(PACKAGE.parent / "scripts").glob("*.py")] if path.name != "__init__.py"]
+    names = Counter(path.name for path in modules)
+    assert len(modules) >= 120 and [name for name, count in names.items() if count > 1] == []
+
+
+def test_no_folder_is_crowded():
+    """But for the styles, of which each is one file."""
+    files = Counter(path.parent for path in FILES if path.name != "__init__.py")
+    assert len(files) >= 20 and {folder.name for folder, count in files.items() if count > 10} == {"styles"}
+
+
+def test_the_guide_names_files_and_folders_that_exist():
+    guide = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = [name for name in re.findall(r"`([\w/]+(?:/|\.py))`", guide) if "NAME" not in name]
+    assert len(named) > 30
+    for name in named:
+        assert (PACKAGE / name).exists() or (PACKAGE.parent / name).exists(), name
 
 
 def test_photographs_are_found_without_lightning():

@@ -2,21 +2,18 @@
 
 import json
 import os
-import re
 import resource
 import subprocess
 import sys
 from pathlib import Path
 
-import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 
-from fastnst.checkpoints import FORMAT, load_model, save_model
 from fastnst.errors import LONGEST_LINE, InputError, one_line
-from fastnst.export import export_onnx, export_safetensors
+from fastnst.export import export_safetensors
+from fastnst.models.model_file import FORMAT, load_model, save_model
 from fastnst.networks import build_network
 from fastnst.untrusted import LARGEST_CARD, Untrusted, check_card, is_plain_name, load_plain
 from tests.conftest import run_script
@@ -197,93 +194,8 @@ def test_hostile_safetensors(model, tmp_path):
     refused(tmp_path / "header.safetensors")
 
 
-def edited(source, target, change):
-    message = onnx.load(source)
-    change(message)
-    target.write_bytes(message.SerializeToString())
-    return target
-
-
-def bigger_range(message):
-    nodes = [node for node in message.graph.node if node.op_type == "Range"]
-    message.graph.initializer.append(numpy_helper.from_array(torch.tensor(2**40).numpy(), "far"))
-    nodes[0].input[1] = "far"
-
-
-def more_upsampling(message):
-    for weight in message.graph.initializer:
-        if list(weight.dims) == [4] and weight.data_type == TensorProto.FLOAT and weight.name.startswith("constant"):
-            weight.CopyFrom(numpy_helper.from_array(torch.tensor([1.0, 1, 1e4, 1e4]).numpy(), weight.name))
-
-
-def endless_loop(message):
-    body = helper.make_graph([], "body", [], [])
-    message.graph.node.append(helper.make_node("Loop", ["", ""], ["never"], body=body))
-
-
-def set_card(text):
-    def change(message):
-        del message.metadata_props[:]
-        if text is not None:
-            message.metadata_props.add(key="fastnst.card", value=text)
-
-    return change
-
-
-def claims(message):
-    next(weight for weight in message.graph.initializer if weight.dims).dims[0] = 2**40
-
-
-HOSTILE_GRAPHS = {
-    "a range of 2^40": bigger_range,
-    "10^8 times larger": more_upsampling,
-    "an endless loop": endless_loop,
-    "a tensor of 2^40": claims,
-    "no card": set_card(None),
-    "no JSON": set_card("{"),
-    "deep JSON": set_card("[" * 10**5),
-    "a list": set_card("[1]"),
-    "an escape": set_card('{"note": "\\u001b"}'),
-    "megabytes": set_card(json.dumps({"x": "x" * LARGEST_CARD})),
-    "a huge network": set_card(
-        '{"network": {"name": "transformer", "arguments": {"width": 99999, "residual_blocks": 1}}}'
-    ),
-    "a huge trunk": set_card(
-        '{"network": {"name": "transformer", "arguments": {"width": 2, "residual_blocks": 1, "trunk": 4000}}}'
-    ),
-    "no arguments": set_card('{"network": {"name": "transformer"}}'),
-    "a function": lambda message: message.functions.add(name="f", domain="x"),
-    "another operation": lambda message: setattr(message.graph.node[0], "domain", "com.microsoft"),
-    "another weight": lambda message: message.graph.initializer.add(name="more", dims=[1], data_type=1),
-}
-
-
-@pytest.fixture(scope="module")
-def exported(model, tmp_path_factory):
-    path = tmp_path_factory.mktemp("onnx") / "good.onnx"
-    export_onnx(load_model(model), path)
-    return path
-
-
-@pytest.mark.parametrize("what", HOSTILE_GRAPHS)
-def test_hostile_onnx(what, exported, tmp_path):
-    bad = edited(exported, tmp_path / "bad.onnx", HOSTILE_GRAPHS[what])
-    before = peak()
-    assert re.search("not what scripts/export.py writes|damaged or not an ONNX model", refused(bad))
-    assert peak() - before < 100_000
-
-
-@pytest.mark.parametrize("precision", ["float", "half", "int8"])
-@pytest.mark.parametrize("upsampling", ["nearest", "transposed"])
-def test_every_export_is_known_again(precision, upsampling, tmp_path):
-    arguments = {"width": 2, "residual_blocks": 1, "upsampling": upsampling, "grain": 0.05}
-    save_model(tmp_path / "a.ckpt", build_network("transformer", arguments), CARD)
-    export_onnx(load_model(tmp_path / "a.ckpt"), tmp_path / "a.onnx", precision)
-    assert load_model(tmp_path / "a.onnx").card["style"] == CARD["style"]
-
-
 def test_a_file_that_is_too_large(tmp_path):
-    for name in ("a.ckpt", "a.onnx", "a.safetensors"):
+    for name in ("a.ckpt", "a.safetensors"):
         with open(tmp_path / name, "wb") as file:
             file.truncate(2 << 30)  # takes no room on the disk
         assert "bytes that are read of a model file" in refused(tmp_path / name)
@@ -312,7 +224,7 @@ def test_as_a_process_with_little_memory(hostile):
     """What is refused needs no memory to be refused: with 300 MB more than the bare import takes, no file ends it."""
     program = (
         "import resource, sys\n"
-        "from fastnst.checkpoints import load_model\n"
+        "from fastnst.models.model_file import load_model\n"
         "from fastnst.errors import InputError\n"
         "with open('/proc/self/statm') as file: now = int(file.read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (now + (300 << 20),) * 2)\n"

@@ -24,7 +24,7 @@ from filelock import FileLock
 from PIL import Image
 
 from fastnst.errors import InputError
-from fastnst.images.files import MAX_PIXELS, open_image
+from fastnst.images.reading import MAX_PIXELS, open_image
 from fastnst.writing import written_whole
 
 FORMAT = 1
@@ -53,7 +53,7 @@ class PhotoCache:
 
     They are divided into parts by a hash of their names. The name of a part's two files follows from the names, sizes
     and times of its photographs and from the settings: a changed photograph makes its part be built anew, an
-    interrupted building goes on where it was, and processes that build at once divide the parts among themselves.
+    interrupted build resumes where it was, and processes that build at once divide the parts among themselves.
 
     Args:
         photos: picture files.

@@ -152,7 +152,7 @@ def download(
             failures += 1
             if failures >= attempts:
                 raise InputError(
-                    f"{url} could not be downloaded ({problem}); run it again to go on from {reached:,} bytes"
+                    f"{url} could not be downloaded ({problem}); run it again to resume from {reached:,} bytes"
                 )
             time.sleep(min(60.0, pause * 2 ** (failures - 1)))
 

@@ -23,7 +23,7 @@ from fastnst.data.photos import CentredPhotos, OpenPhoto, PhotoDataset, PhotoSam
 from fastnst.data.shards import Shards, SourceLost
 from fastnst.data.sources import coco_photos, folder_photos, sample_photos
 from fastnst.errors import InputError
-from fastnst.images.files import MAX_PIXELS, open_image
+from fastnst.images.reading import MAX_PIXELS, open_image
 
 COCO_DEFAULT = "data/coco/train2017"
 SOURCES = ("coco", "folder", "samples", "webdataset")
@@ -34,7 +34,7 @@ class PhotoDataModule(pl.LightningDataModule):
     """Photographs in batches ``{"images": (N, 3, S, S) in [0, 1], "skipped": [path, ...]}``.
 
     A run is one long epoch of ``steps`` batches, however many times that goes through the photographs. It is taken up
-    again at the step where the trainer stands (or, without a trainer, at ``start_step``) with exactly the batches that
+    again at the step where the trainer stands with exactly the batches that
     would have come; how many photographs were seen is kept in the checkpoint, so the rest of the run may have another
     batch size or number of processes and still skips and repeats nothing. A few photographs are held out for
     validation: which ones follows from their names alone, so training never sees them, on any machine and with any
@@ -52,7 +52,6 @@ class PhotoDataModule(pl.LightningDataModule):
         steps: optimizer steps of the whole run.
         seed: settles order and crops; 0 or more.
         workers: loading processes; None takes one for each CPU core, at most 8; 0 loads in the main process.
-        start_step: optimizer steps done already, for use without a trainer.
         validation_photos: how many are held out, at most a fifth of all; 0 for no validation.
         validation_root: take the validation photographs from this folder instead; all of the others are trained on.
         validation_size: side of the square validation pictures; None takes that of the last crops.
@@ -79,7 +78,6 @@ class PhotoDataModule(pl.LightningDataModule):
         steps: int,
         seed: int = 0,
         workers: int | None = None,
-        start_step: int = 0,
         validation_photos: int = 16,
         validation_root: str | None = None,
         validation_size: int | None = None,
@@ -109,7 +107,6 @@ class PhotoDataModule(pl.LightningDataModule):
             raise InputError(f"data.grow_at={grow_at!r} cannot be used; give a number from 0 to 1")
         _require_whole("steps", steps, 1)
         _require_whole("seed", seed, 0)
-        _require_whole("start step", start_step, 0)
         _require_whole("number of validation photographs", validation_photos, 0)
         if workers is not None:
             _require_whole("workers", workers, 0)
@@ -123,7 +120,6 @@ class PhotoDataModule(pl.LightningDataModule):
         self.steps = steps
         self.seed = seed
         self.workers = _sensible_workers() if workers is None else workers
-        self.start_step = start_step
         self.validation_photos = validation_photos
         self.validation_root = validation_root
         self.grow_to = image_size if grow_to is None else grow_to
@@ -170,12 +166,10 @@ class PhotoDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Batches from the step where the trainer stands up to ``steps``; ``len`` counts from the beginning."""
-        rank, world_size, step, accumulated = 0, 1, self.start_step, 1
+        rank, world_size, step = 0, 1, 0
         if self.trainer is not None:
-            rank, world_size = self.trainer.global_rank, self.trainer.world_size
-            step = self.trainer.global_step
-            accumulated = self.trainer.accumulate_grad_batches
-        photos_in_step = self.batch_size * world_size * accumulated
+            rank, world_size, step = self.trainer.global_rank, self.trainer.world_size, self.trainer.global_step
+        photos_in_step = self.batch_size * world_size
         seen = self._seen(step, photos_in_step)
         self._position = seen, step
         stop = seen + max(0, self.steps - step) * photos_in_step
@@ -193,7 +187,7 @@ class PhotoDataModule(pl.LightningDataModule):
                 (grown_from, self.grow_to),
             ),
             batch_size=self.batch_size,
-            sampler=PhotoSampler(seen, stop, rank, world_size, self.steps * self.batch_size * accumulated),
+            sampler=PhotoSampler(seen, stop, rank, world_size, self.steps * self.batch_size),
             collate_fn=collate,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
@@ -214,8 +208,7 @@ class PhotoDataModule(pl.LightningDataModule):
         if self.trainer is None or self._position is None:
             return {}
         step = self.trainer.global_step
-        photos_in_step = self.batch_size * self.trainer.world_size * self.trainer.accumulate_grad_batches
-        return {"photographs": self._seen(step, photos_in_step), "step": step}
+        return {"photographs": self._seen(step, self.batch_size * self.trainer.world_size), "step": step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._position = state_dict["photographs"], state_dict["step"]

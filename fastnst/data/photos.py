@@ -20,7 +20,8 @@ from torch.utils.data import Dataset, DistributedSampler
 
 from fastnst.data.shards import SourceLost
 from fastnst.errors import InputError
-from fastnst.images.files import MAX_PIXELS, open_image, to_tensor
+from fastnst.images.reading import MAX_PIXELS, open_image
+from fastnst.images.tensors import to_tensor
 
 _ORDER, _CROP = 0, 1  # two streams of random numbers from one seed
 
@@ -40,7 +41,7 @@ class PhotoBatch(TypedDict):
 
 
 class OpenPhoto(Protocol):
-    """Gets a photograph by its name: :func:`~fastnst.images.files.open_image`, or the like out of shards or a cache."""
+    """Gets a photograph by its name: :func:`~fastnst.images.reading.open_image`, or the like from shards or a cache."""
 
     def __call__(
         self, path: str | os.PathLike, *, max_pixels: int = ..., draft_size: int | None = ...

@@ -18,7 +18,8 @@ from typing import IO, Any, NamedTuple
 from PIL import Image
 
 from fastnst.errors import InputError
-from fastnst.images.files import MAX_PIXELS, open_image, readable_extensions
+from fastnst.images.listing import readable_extensions
+from fastnst.images.reading import MAX_PIXELS, open_image
 from fastnst.writing import written_whole
 
 INDEX = "fastnst_index.json"
@@ -171,11 +172,11 @@ class Shards:
     def open_photo(
         self, path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS, draft_size: int | None = None
     ) -> Image.Image:
-        """Like :func:`~fastnst.images.files.open_image`, for one of ``photos``.
+        """Like :func:`~fastnst.images.reading.open_image`, for one of ``photos``.
 
         Raises:
             SourceLost: the shard is gone or the store does not answer.
-            InputError: what lies there is no picture that can be read.
+            InputError: what lies there is not a picture that can be read.
         """
         place = self._places[os.fspath(path)]
         data = self.store.read(place.shard, place.offset, place.size)

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fastnst.errors import InputError
-from fastnst.images.files import list_images
+from fastnst.images.listing import list_images
 
 SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 """The colour photographs among the pictures in the scikit-image wheel. Left out: the right half of the motorcycle

@@ -15,9 +15,11 @@ from typing import NamedTuple
 import torch
 from filelock import FileLock, Timeout
 
-from fastnst.checkpoints import SHIPPED, Model, find_model, load_model, style_name
 from fastnst.errors import InputError
-from fastnst.images.files import read_image_with_alpha, save_image, to_pil
+from fastnst.images.reading import read_image_with_alpha
+from fastnst.images.saving import save_image
+from fastnst.images.tensors import to_pil
+from fastnst.models.model_file import SHIPPED, Model, find_model, load_model, style_name
 from fastnst.stylization import Stylizer
 from fastnst.stylization.controls import Controls
 

@@ -11,10 +11,10 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
-from fastnst.checkpoints import Model
 from fastnst.errors import InputError
-from fastnst.export.check import Difference
-from fastnst.export.files import export_onnx
+from fastnst.export.agreement import Difference
+from fastnst.export.formats import export_onnx
+from fastnst.models.model_file import Model
 
 RUNTIME = "onnxruntime-web@1.30.0"
 """The npm package; this version, because the page is tested with it."""
@@ -38,12 +38,12 @@ def export_web(
         model: of our network.
         folder: must not exist or be empty, unless ``overwrite``; files of other names in it stay.
         name: the page's title.
-        precision: as in :func:`~fastnst.export.files.export_onnx`.
+        precision: as in :func:`~fastnst.export.formats.export_onnx`.
         runtime: the npm package onnxruntime-web, as a folder or .tgz; None: from ``node_modules``, else through npm.
         overwrite: replace an earlier export.
 
     Returns:
-        The difference of :func:`~fastnst.export.files.export_onnx`.
+        The difference of :func:`~fastnst.export.formats.export_onnx`.
 
     Raises:
         InputError: the folder is taken or cannot be written, or the runtime cannot be had.

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastnst.errors import InputError
-from fastnst.features.vgg import convolution_indices
+from fastnst.features.architecture import convolution_indices
 from fastnst.features.weights import TORCHVISION_STD, VGGWeights
 
 SCALES = ("released", "unit_input", "unit_mean")

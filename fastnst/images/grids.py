@@ -8,8 +8,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from fastnst.errors import InputError
-from fastnst.images.files import to_pil, to_tensor
 from fastnst.images.resizing import resize
+from fastnst.images.tensors import to_pil, to_tensor
 
 _BACKGROUND = (32, 32, 32)
 _INK = (230, 230, 230)

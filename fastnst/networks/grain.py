@@ -21,32 +21,34 @@ class Grain(nn.Module):
 
     Args:
         amplitude: deviation of the noise in units of [0, 1].
-
-    Attributes:
-        origin: (row, column) of the pattern at the picture's upper left corner: training draws it anew for each step,
-            tiling sets it to where the tile lies.
     """
 
     def __init__(self, amplitude: float) -> None:
         super().__init__()
         self.amplitude = amplitude
-        self.origin = (0, 0)
 
-    def pattern(self, height: int, width: int, device: torch.device | None = None, first_row: int = 0) -> Tensor:
-        """The grain (H, W) from ``first_row`` below :attr:`origin` on: uniformly distributed, mean 0, deviation 1.
+    def pattern(
+        self, height: int, width: int, device: torch.device | None = None, origin: tuple[int, int] = (0, 0)
+    ) -> Tensor:
+        """The grain (H, W) from a row and a column on: uniformly distributed, mean 0, deviation 1.
 
         A cubic congruential generator (Eichenauer-Herrmann & Herrmann 1997 study the kind), run on a number for each
         pixel.
         """
-        rows = (torch.arange(height, device=device) + int(self.origin[0]) + first_row) * ROW_STEP % PRIME
-        columns = (torch.arange(width, device=device) + int(self.origin[1])) * COLUMN_STEP % PRIME
+        rows = (torch.arange(height, device=device) + origin[0]) * ROW_STEP % PRIME
+        columns = (torch.arange(width, device=device) + origin[1]) * COLUMN_STEP % PRIME
         number = (rows[:, None] + columns) % PRIME
         number = number * number % PRIME * number % PRIME
         return (number.float() / PRIME - 0.5) * 12**0.5
 
-    def forward(self, pictures: Tensor, first_row: int = 0) -> Tensor:
-        """Pictures (N, 3, H, W), or their rows from ``first_row`` on, with the grain; unchanged for amplitude 0."""
+    def forward(self, pictures: Tensor, origin: tuple[int, int] = (0, 0)) -> Tensor:
+        """Pictures (N, 3, H, W) with the grain; unchanged for amplitude 0.
+
+        Args:
+            origin: row and column of the pattern at the upper left corner: training draws them anew for each step, a
+                part of a picture is given its own place.
+        """
         if self.amplitude == 0:
             return pictures
         height, width = pictures.shape[-2:]
-        return pictures + self.amplitude * self.pattern(height, width, pictures.device, first_row)
+        return pictures + self.amplitude * self.pattern(height, width, pictures.device, origin)

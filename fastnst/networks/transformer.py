@@ -108,11 +108,12 @@ class TransformerNetwork(nn.Module):
             if isinstance(norm, InstanceNorm):
                 norm.eps = epsilon
 
-    def forward(self, content: Tensor) -> Tensor:
+    def forward(self, content: Tensor, origin: tuple[int, int] = (0, 0)) -> Tensor:
         """Stylize pictures of any size from 16x16 up.
 
         Args:
             content: (N, 3, H, W), RGB in [0, 1].
+            origin: of the grain.
 
         Returns:
             (N, 3, H, W), RGB; with the paper's tanh in [-0.09, 1.09]; to be clamped to [0, 1] before it is shown.
@@ -120,22 +121,26 @@ class TransformerNetwork(nn.Module):
         Raises:
             ValueError: height or width is under 16.
         """
-        return self.to_unit_range(self.preactivation(content))
+        return self.to_unit_range(self.preactivation(content, origin))
 
     def to_unit_range(self, z: Tensor) -> Tensor:
         """What the last convolution gives, as RGB; by default the scaled tanh 0.5 + 150/255 tanh(z). Any shape."""
         return OUTPUTS[self.arguments["output"]](z)
 
-    def preactivation(self, content: Tensor) -> Tensor:
+    def preactivation(self, content: Tensor, origin: tuple[int, int] = (0, 0)) -> Tensor:
         """What the last convolution gives, (N, 3, H, W): training keeps it where the tanh still has a gradient."""
-        height, width = content.shape[-2:]
+        return self.convolve(self.grain(content, origin))
+
+    def convolve(self, grainy: Tensor) -> Tensor:
+        """All layers for pictures (N, 3, H, W) that have their grain, up to the last convolution."""
+        height, width = grainy.shape[-2:]
         if height < MINIMUM_SIZE or width < MINIMUM_SIZE:
             raise ValueError(
                 f"a picture of {width}x{height} is under {MINIMUM_SIZE}x{MINIMUM_SIZE}: enlarge or pad it."
             )
         # -width % 4 by another way: torch 2.15 cannot compile a remainder of a negative size that varies.
         right, below = 3 - (width + 3) % 4, 3 - (height + 3) % 4
-        x = F.pad(2.0 * self.grain(content) - 1.0, (0, right, 0, below), mode="reflect")
+        x = F.pad(2.0 * grainy - 1.0, (0, right, 0, below), mode="reflect")
         x = self.to_rgb(self.decoder(self.residual(self.encoder(x))))
         return x[..., :height, :width]
 

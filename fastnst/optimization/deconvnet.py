@@ -117,7 +117,7 @@ def receptive_field(layer: str, architecture_blocks: tuple[int, ...]) -> tuple[f
 
     Args:
         layer: such as ``"relu3_3"``.
-        architecture_blocks: convolutions in each block, from ``fastnst.features.vgg.CONVOLUTIONS_PER_BLOCK``.
+        architecture_blocks: convolutions in each block, from ``fastnst.features.architecture.CONVOLUTIONS_PER_BLOCK``.
 
     Returns:
         Centre of the first activation's field, distance between neighbours, and side of the field, in pixels; the pixel

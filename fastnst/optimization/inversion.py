@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from fastnst.features import VGG
-from fastnst.features.vgg import layer_names
+from fastnst.features.architecture import layer_names
 from fastnst.losses import PerceptualLoss
 from fastnst.optimization.gatys import Callback, Result, optimize_picture
 from fastnst.optimization.starts import starting_picture

@@ -10,8 +10,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from fastnst.errors import InputError
-from fastnst.images.files import save_image
 from fastnst.images.grids import labelled_grid
+from fastnst.images.saving import save_image
 from fastnst.losses import Objective
 
 RESULT, STRIP, CONFIG = "result.png", "strip.png", "config.yaml"

@@ -1,4 +1,4 @@
-"""Six style pictures that this project painted itself, and the code that paints them.
+"""Ten style pictures that this project painted itself, and the code that paints them.
 
 The pictures ship as JPEG files beside this module; every one is made by the module of the same
 name, so it can be painted again, larger, or with another seed.
@@ -15,7 +15,10 @@ from fastnst.errors import InputError
 if TYPE_CHECKING:
     from PIL import Image
 
-NAMES = ("mosaic", "stained_glass", "starry_flow", "waves", "ink", "candy")
+NAMES = (
+    *("mosaic", "stained_glass", "starry_flow", "waves", "ink", "candy"),  # energetic: hard edges, strong contrasts
+    *("oil", "watercolour", "pastel", "woodcut"),  # quiet: features about as strong as photographs'
+)
 SHIPPED_SIZE = 768
 SMALLEST_SIZE, LARGEST_SIZE = 64, 3072  # above, the samples no longer fit into a few GB
 

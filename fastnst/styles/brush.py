@@ -31,6 +31,7 @@ class Canvas:
         colour: np.ndarray,
         second: np.ndarray,
         bristles: np.ndarray,
+        pointed: bool = False,
     ) -> None:
         """Lay one stroke, centred on (x, y).
 
@@ -44,6 +45,7 @@ class Canvas:
             colour: ``(3,)`` the paint on the brush.
             second: ``(3,)`` the paint picked up before it, which shows between the bristles.
             bristles: ``(n,)`` load of every bristle across the brush, 0..1.
+            pointed: a dab, oval instead of a band.
         """
         size = self.height.shape[0]
         reach = 0.5 * length + 0.5 * width + 1.0
@@ -69,6 +71,8 @@ class Canvas:
         tip = (end - np.abs(position)) * 0.5 * length
         # Narrower towards the tail.
         edge = half * (1.0 - 0.28 * np.clip(position, 0, 1) ** 2) - np.abs(across)
+        if pointed:
+            edge = half * np.sqrt(np.clip(1.0 - position**2, 0.0, 1.0)) - np.abs(across)
         soft = max(0.6, 0.6 / self.scale)
         cover = smoothstep(-soft, soft, tip) * smoothstep(-soft, soft, edge)
         cover = cover * np.clip(1.15 - 0.5 * np.clip(position, 0, 1) * (1.3 - load), 0, 1)

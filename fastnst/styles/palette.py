@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -29,3 +31,10 @@ def ramp(stops: np.ndarray, position: np.ndarray) -> np.ndarray:
 def mix(under: np.ndarray, over: np.ndarray, cover: np.ndarray) -> np.ndarray:
     """Lay ``over`` on ``under``: ``cover`` (0..1, without the colour axis) is how much of it hides."""
     return under + (over - under) * cover[..., None]
+
+
+def between(choices: Sequence[tuple[np.ndarray, ...]], rng: np.random.Generator) -> list[np.ndarray]:
+    """One of several choices of colours, with up to a third of another one mixed in; they are alike in shape."""
+    first, other = rng.choice(len(choices), 2, replace=False)
+    part = np.float32(rng.uniform(0.0, 0.34))
+    return [a + part * (b - a) for a, b in zip(choices[first], choices[other], strict=True)]

@@ -9,15 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fastnst.checkpoints import Model, find_model, load_model
 from fastnst.errors import InputError, is_out_of_memory
 from fastnst.images.resizing import resize
-from fastnst.networks import TransformerNetwork
+from fastnst.models.model_file import Model, find_model, load_model
 from fastnst.networks.transformer import MINIMUM_SIZE
-from fastnst.stylization import memory
+from fastnst.stylization import memory_estimate
 from fastnst.stylization.controls import Controls
-from fastnst.stylization.engine import CpuEngine
-from fastnst.stylization.tiling import DEFAULT_TILE, Progress, TiledRun
+from fastnst.stylization.cpu.engine import CpuEngine
+from fastnst.stylization.tiles.tiled_run import DEFAULT_TILE, Progress, TiledRun
 
 ENGINES = ("auto", "plain")
 
@@ -26,12 +25,12 @@ class Stylizer:
     """Stylizes pictures of any size with one model, or with a mixture of several.
 
     Args:
-        model: from :func:`fastnst.checkpoints.load_model`, or a path or name for it; or several of these.
+        model: from :func:`fastnst.models.model_file.load_model`, or a path or name for it; or several of these.
         device: where to run, for instance ``"cpu"`` or ``"cuda"``; None takes a GPU if there is one.
         mix: the share of each model in the result; they sum to 1. None: equal shares.
         tile: side in pixels of the tiles that pictures are cut into; None: tiles only where the whole picture does not
             fit into the memory that is free.
-        engine: ``"auto"`` runs whole pictures on the CPU by :class:`~fastnst.stylization.engine.CpuEngine` where it
+        engine: ``"auto"`` runs whole pictures on the CPU by :class:`~fastnst.stylization.cpu.engine.CpuEngine` where it
             takes the network; ``"plain"`` runs the network as it is written. The pixels are the same.
 
     Raises:
@@ -99,13 +98,11 @@ class Stylizer:
     def _paint(self, number: int, picture: Tensor, progress: Progress | None) -> Tensor:
         """(3, H, W) through one of the networks, at its own size, whole or in tiles."""
         network, engine = self.networks[number], self.engines[number]
-        if not isinstance(network, TransformerNetwork):  # ONNX pads by itself, and shows no layers to run one by one
-            if self.tile is not None:
-                raise InputError(f"tile={self.tile}: an ONNX model has no tiles; use the model file it was made from.")
-            return network(picture[None])[0].clamp(0, 1)
         height, width = picture.shape[-2:]
         x = pad_by_reflection(picture, max(height, MINIMUM_SIZE), max(width, MINIMUM_SIZE))
-        if self.tile is None and memory.fits(network, x.shape[-2], x.shape[-1], self.device, engine is not None):
+        if self.tile is None and memory_estimate.fits(
+            network, x.shape[-2], x.shape[-1], self.device, engine is not None
+        ):
             try:
                 run = network if engine is None else engine
                 return run(x[None].to(self.device))[0, :, :height, :width].clamp(0, 1).cpu()

@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import pytorch_lightning as pl
 from torch import Tensor
 
-from fastnst.checkpoints import current_commit, find_model, load_model
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import InputError, require_whole
-from fastnst.features import VGG, load_vgg_weights
-from fastnst.images.resizing import resize_long_side
-from fastnst.losses import PerceptualLoss
+from fastnst.images.reading import read_image
+from fastnst.images.resizing import resize_long_side, resize_short_side
+from fastnst.losses.from_settings import build_objective, build_vgg
+from fastnst.models.model_file import current_commit, find_model, load_model
 from fastnst.networks import TransformerNetwork, build_network
-from fastnst.training.console import TrainingBar
-from fastnst.training.events import Curves
-from fastnst.training.files import RunFiles
-from fastnst.training.guards import NonFiniteGuard, OutputWatch, SkippedPhotos
-from fastnst.training.interruption import StopOnSignals
+from fastnst.training.callbacks.non_finite_guard import NonFiniteGuard
+from fastnst.training.callbacks.output_watch import OutputWatch
+from fastnst.training.callbacks.previews import Previews, fixed_pictures
+from fastnst.training.callbacks.run_files import RunFiles
+from fastnst.training.callbacks.skipped_photos import SkippedPhotos
+from fastnst.training.callbacks.stop_on_signals import StopOnSignals
+from fastnst.training.callbacks.tensorboard import Curves
+from fastnst.training.callbacks.training_bar import TrainingBar
 from fastnst.training.module import StyleTransferModule
-from fastnst.training.previews import Previews, fixed_pictures
-from fastnst.training.resumption import fingerprint
+from fastnst.training.resume.resumption import fingerprint
+
+SMALLEST_STYLE = 32
+"""Pixels of a style picture's shorter side; less has no texture that the deepest layer could measure."""
+
+
+def read_style(path: str | os.PathLike, size: int) -> Tensor:
+    """The style picture (3, H, W) in [0, 1], its shorter side ``size`` pixels long.
+
+    Raises:
+        InputError: it cannot be read, or it or ``size`` is too small.
+    """
+    require_whole("style.size", size, SMALLEST_STYLE)
+    picture = read_image(path)
+    height, width = picture.shape[-2:]
+    if min(height, width) < SMALLEST_STYLE:
+        raise InputError(f"the style picture {path} is {width}x{height}: expected at least {SMALLEST_STYLE} a side.")
+    return resize_short_side(picture, size)
 
 
 def build_module(settings: dict[str, Any], style: Tensor) -> StyleTransferModule:
     """The network and the objective with the style (3, H, W), in the module that trains the one with the other."""
-    loss = settings["loss"]
-    weights = load_vgg_weights(settings["weights"], settings["loss_network"])
-    layers = [*loss["content_layers"], *loss["style_layers"]]
-    vgg = VGG(layers, weights, settings["loss_network"], settings["pooling"])
     return StyleTransferModule(
         build_network(settings["network"]["name"], settings["network"]["arguments"]),
-        PerceptualLoss(vgg, style[None], **loss),
+        build_objective(build_vgg(settings), style, settings["loss"]),
         steps=settings["trainer"]["max_steps"],
         seed=settings["seed"],
         teacher=read_teacher(settings),
@@ -46,24 +61,33 @@ def read_teacher(settings: dict[str, Any]) -> TransformerNetwork | None:
     """The network of ``teacher=MODEL``, or None.
 
     Raises:
-        InputError: it cannot be read, or is not one of ours; or ``teacher_steps`` is no number of steps.
+        InputError: it cannot be read, or ``teacher_steps`` is no number of steps.
     """
     if settings["teacher"] is None:
         return None
     require_whole("teacher_steps", settings["teacher_steps"], 1)
     try:
-        teacher = load_model(find_model(settings["teacher"])).network
+        return load_model(find_model(settings["teacher"])).network
     except InputError as error:
         raise InputError(f"teacher={settings['teacher']}: {error}") from None
-    if not isinstance(teacher, TransformerNetwork):
-        raise InputError(f"teacher={settings['teacher']}: expected a model.ckpt of scripts/train.py.")
-    return teacher
+
+
+class Callbacks(NamedTuple):
+    """All of a run, in the order in which Lightning calls them."""
+
+    stop: StopOnSignals
+    guard: NonFiniteGuard
+    skipped: SkippedPhotos
+    curves: Curves
+    previews: Previews
+    files: RunFiles
+    bar: TrainingBar
 
 
 def build_callbacks(
     settings: dict[str, Any], command: str, data: PhotoDataModule, style: Tensor, folder: Path
-) -> list[pl.Callback]:
-    """Pictures, files, warnings, interruption and the progress bar.
+) -> Callbacks:
+    """The callbacks of a run.
 
     Args:
         settings: of the run, plain values.
@@ -84,7 +108,7 @@ def build_callbacks(
         data.training_paths, data.open_photo,
     )  # fmt: skip
     pictures = fixed_pictures(shown[:4], settings["preview_size"], read)
-    return [
+    return Callbacks(
         StopOnSignals(abandon=not settings["trainer"]["compile"]),
         NonFiniteGuard(),
         SkippedPhotos(folder),
@@ -94,4 +118,4 @@ def build_callbacks(
             folder, card, resize_long_side(style, 96), settings["save_every"], fingerprint(settings["style"]["image"])
         ),
         TrainingBar(settings["trainer"]["log_every"]),
-    ]
+    )

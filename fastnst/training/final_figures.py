@@ -11,8 +11,8 @@ from torch import Tensor
 
 from fastnst.data.photos import OpenPhoto
 from fastnst.features.fidelity import FidelityMeter
-from fastnst.images.files import to_tensor
 from fastnst.images.resizing import resize_short_side
+from fastnst.images.tensors import to_tensor
 from fastnst.networks import TransformerNetwork
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -111,27 +110,22 @@ class StyleTransferModule(pl.LightningModule):
 
     def stylize(self, content: Tensor) -> tuple[Tensor, Tensor]:
         """The network's picture of ``content`` (N, 3, H, W), and the mean squared excess of what enters the tanh."""
-        with self._grain_of_this_step(self.network):
-            z = self.network.preactivation(content).float()
+        z = self.network.preactivation(content, self.grain_origin()).float()
         return self.network.to_unit_range(z), torch.relu(z.abs() - self.range_limit).square().mean()
 
     def imitation(self, stylized: Tensor, content: Tensor) -> Objective:
         """How far the network's pictures (N, 3, H, W) are from those that the teacher makes of ``content``."""
         assert self.teacher is not None
-        with torch.no_grad(), self._grain_of_this_step(self.teacher):
-            target = self.teacher(content).float()
+        with torch.no_grad():
+            target = self.teacher(content, self.grain_origin()).float()
         difference = (stylized - target).square().mean()
         weighted = IMITATION_WEIGHT * difference
         return Objective(weighted, {"imitation": difference}, {"imitation": weighted}, {})
 
-    @contextmanager
-    def _grain_of_this_step(self, network: TransformerNetwork) -> Iterator[None]:
-        """One and the same place for the network and its teacher, who must see the same picture."""
-        network.grain.origin = tuple(np.random.default_rng((self.seed, self.global_step)).integers(4096, size=2))
-        try:
-            yield
-        finally:
-            network.grain.origin = (0, 0)
+    def grain_origin(self) -> tuple[int, int]:
+        """Of this step: one for the network and its teacher, who must see the same picture."""
+        row, column = np.random.default_rng((self.seed, self.global_step)).integers(4096, size=2)
+        return int(row), int(column)
 
     def configure_optimizers(self) -> Any:
         """The optimiser with the schedule, stepped every batch."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastnst.checkpoints import find_model, load_model
 from fastnst.errors import InputError
 from fastnst.losses import PerceptualLoss
+from fastnst.models.model_file import find_model, load_model
 from fastnst.networks import TransformerNetwork
 from fastnst.networks.transformer import OUTPUT_RANGE
 from fastnst.training.module import StyleTransferModule
@@ -28,10 +28,10 @@ def begin_from(module: StyleTransferModule, model: str, style: Tensor, content: 
         InputError: it cannot be read, or its network is another one.
     """
     given, network = load_model(find_model(model)).network, module.network
-    if not isinstance(given, TransformerNetwork) or given.arguments != network.arguments:
+    if given.arguments != network.arguments:
         raise InputError(
-            f"initial={model}: its network is {getattr(given, 'arguments', 'an ONNX model')}, this run's is "
-            f"{network.arguments}: give a model of the same network, or network.arguments that are its own."
+            f"initial={model}: its network is {given.arguments}, this run's is {network.arguments}: give a model of "
+            "the same network, or network.arguments that are its own."
         )
     network.load_state_dict(given.state_dict())
     if network.arguments["output"] == "tanh":

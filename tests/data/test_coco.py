@@ -179,7 +179,7 @@ def test_errors_of_the_moment_are_tried_again_with_growing_pauses(server, tmp_pa
 def test_it_is_given_up_when_nothing_new_comes(server, tmp_path, no_waiting):
     (tmp_path / "a.zip.part").write_bytes(server.content[:100])
     server.cuts = [0] * 100
-    with pytest.raises(InputError, match="run it again to go on from 100 bytes"):
+    with pytest.raises(InputError, match="run it again to resume from 100 bytes"):
         fetch(server, tmp_path / "a.zip", attempts=4)
     # The first try counts as progress: it finds the 100 bytes of the earlier run.
     assert len(server.asked) == 5 and names(tmp_path) == ["a.zip.part"]

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from fastnst.data.photos import CentredPhotos, PhotoDataset, PhotoSampler, collate
 from fastnst.errors import InputError
-from fastnst.images.files import read_image
+from fastnst.images.reading import read_image
 from fastnst.images.resizing import resize_short_side
 
 

@@ -10,7 +10,7 @@ from torchvision import models
 
 from fastnst.errors import InputError
 from fastnst.features import VGG, load_vgg_weights, weights
-from fastnst.features.vgg import CHANNELS_PER_BLOCK, CONVOLUTIONS_PER_BLOCK, convolution_indices
+from fastnst.features.architecture import CHANNELS_PER_BLOCK, CONVOLUTIONS_PER_BLOCK, convolution_indices
 
 
 def random_state(architecture: str = "vgg16", blocks: int = 2) -> dict[str, torch.Tensor]:

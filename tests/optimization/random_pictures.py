@@ -3,7 +3,7 @@
 import torch
 
 from fastnst.features import VGGWeights
-from fastnst.features.vgg import CHANNELS_PER_BLOCK, convolution_indices
+from fastnst.features.architecture import CHANNELS_PER_BLOCK, convolution_indices
 
 
 def random_weights(architecture="vgg16", blocks=2, positive=False) -> VGGWeights:

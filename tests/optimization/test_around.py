@@ -9,10 +9,10 @@ from fastnst.errors import InputError
 from fastnst.features import VGG, VGGWeights
 from fastnst.features.activations import scale_activations
 from fastnst.features.similarity import describe, nearest
-from fastnst.images.files import read_image
+from fastnst.images.reading import read_image
 from fastnst.losses import Objective
+from fastnst.losses.from_settings import build_objective
 from fastnst.optimization.inversion import reconstruct_features, synthesise_texture, texture_layers
-from fastnst.optimization.objective import build_objective
 from fastnst.optimization.pyramid import optimize_coarse_to_fine
 from fastnst.optimization.record import Record, contact_sheet, open_folder
 from fastnst.optimization.starts import fitted_start, starting_picture

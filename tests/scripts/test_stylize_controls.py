@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from fastnst.checkpoints import save_model
-from fastnst.images.files import read_image
+from fastnst.images.reading import read_image
+from fastnst.models.model_file import save_model
 from fastnst.networks import TransformerNetwork
 from fastnst.stylization import Controls, Stylizer
-from fastnst.stylization.animation import AnimationReader
+from fastnst.stylization.moving.animation import AnimationReader
 
 
 @pytest.fixture

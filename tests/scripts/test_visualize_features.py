@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastnst.images.files import read_image
+from fastnst.images.reading import read_image
 from tests.conftest import run_script
 
 

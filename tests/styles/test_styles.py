@@ -1,4 +1,4 @@
-"""The six painted style pictures: what ships is what the code paints, and no two are alike."""
+"""The ten painted style pictures: what ships is what the code paints, and no two are alike."""
 
 from __future__ import annotations
 
@@ -7,19 +7,35 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import Tensor
 
 from fastnst import styles
+from fastnst.data.sources import sample_photos
 from fastnst.errors import InputError
+from fastnst.features import load_vgg_weights
+from fastnst.features.vgg import VGG
+from fastnst.images.reading import read_image
+from fastnst.images.resizing import resize_short_side
+from fastnst.styles.noise import smooth_noise
+from fastnst.styles.sheet import grid
 
 PROJECT = Path(__file__).resolve().parents[2]
 SMALL = 192
-SIX = {"mosaic", "stained_glass", "starry_flow", "waves", "ink", "candy"}
+ENERGETIC = ("mosaic", "stained_glass", "starry_flow", "waves", "ink", "candy")
+QUIET = ("oil", "watercolour", "pastel", "woodcut")
+TEN = sorted([*ENERGETIC, *QUIET])
+LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+# Norm of the mean Gram matrix of 16 photographs with the shorter side at 256: the first 16 by name of the 40 test
+# photographs of BSDS500, Urban100 and Sun-Hays80 that this project keeps for validation (bsds_100007 to bsds_107072);
+# measured once, by `gram_norms` below, with the shipped VGG16.
+PHOTOGRAPHS = {"relu1_2": 20616.1, "relu2_2": 45280.6, "relu3_3": 30616.0, "relu4_3": 479.5}
 
 
 def run_python(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -54,13 +70,13 @@ def character(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return palette, gram / np.linalg.norm(gram)
 
 
-def test_there_are_six_pictures() -> None:
-    assert set(styles.NAMES) == SIX
-    assert len(styles.NAMES) == 6
-    assert {path.stem for path in styles.picture_path("mosaic").parent.glob("*.jpg")} == SIX
+def test_there_are_ten_pictures() -> None:
+    assert sorted(styles.NAMES) == TEN
+    assert len(styles.NAMES) == 10
+    assert sorted(path.stem for path in styles.picture_path("mosaic").parent.glob("*.jpg")) == TEN
 
 
-@pytest.mark.parametrize("name", sorted(SIX))
+@pytest.mark.parametrize("name", TEN)
 def test_shipped_picture_is_a_small_plain_square_jpeg(name: str) -> None:
     path = styles.picture_path(name)
     assert path.stat().st_size < 400_000
@@ -70,23 +86,66 @@ def test_shipped_picture_is_a_small_plain_square_jpeg(name: str) -> None:
         assert "comment" not in picture.info
 
 
-@pytest.mark.parametrize("name", sorted(SIX))
-def test_shipped_picture_is_rich_in_contrast_and_texture_everywhere(name: str) -> None:
+@pytest.mark.parametrize("name", ENERGETIC)
+def test_energetic_picture_is_rich_in_contrast_and_texture_everywhere(name: str) -> None:
     grey = np.asarray(shipped(name).convert("L"), dtype=np.float64)
     dark, light = np.percentile(grey, [5, 95])
     assert dark < 70
     assert light > 175
     patches = grey.reshape(12, 64, 12, 64).std(axis=(1, 3))
     assert patches.min() > 6.0
-    assert np.median(patches) > 25.0
+    assert np.median(patches) > 50.0
 
 
-@pytest.mark.parametrize("name", sorted(SIX))
+@pytest.mark.parametrize("name", QUIET)
+def test_quiet_picture_has_lights_darks_and_strokes_but_no_hard_texture(name: str) -> None:
+    grey = np.asarray(shipped(name).convert("L"), dtype=np.float64)
+    dark, light = np.percentile(grey, [2, 98])
+    assert light - dark > 100
+    patches = grey.reshape(12, 64, 12, 64).std(axis=(1, 3))
+    assert 15 < np.median(patches) < 50
+
+
+def gram_norms(pictures: Sequence[Tensor]) -> dict[str, float]:
+    """Norm of the mean Gram matrix of pictures (3, H, W), by layer of the shipped VGG16."""
+    vgg = VGG(LAYERS, load_vgg_weights())
+    grams = [vgg(picture[None]) for picture in pictures]
+    flat = {layer: [g[layer].flatten(2)[0] for g in grams] for layer in LAYERS}
+    return {k: float(torch.stack([f @ f.T / f.numel() for f in v]).mean(0).norm()) for k, v in flat.items()}
+
+
+@pytest.fixture(scope="module")
+def painting_norms() -> dict[str, dict[str, float]]:
+    """Gram norms of the quiet pictures and one energetic one, shorter side 512 as in training."""
+    names = (*QUIET, "mosaic")
+    return {n: gram_norms([resize_short_side(read_image(styles.picture_path(n)), 512)]) for n in names}
+
+
+@pytest.fixture(scope="module")
+def sample_norms() -> dict[str, float]:
+    """Gram norms of the photographs in scikit-image, shorter side 256."""
+    return gram_norms([resize_short_side(read_image(path), 256) for path in sample_photos()])
+
+
+@pytest.mark.parametrize("name", QUIET)
+def test_quiet_picture_has_about_the_energy_of_photographs(
+    name: str, painting_norms: dict[str, dict[str, float]], sample_norms: dict[str, float]
+) -> None:
+    for photographs in (PHOTOGRAPHS, sample_norms):
+        ratios = {layer: photographs[layer] / painting_norms[name][layer] for layer in LAYERS}
+        assert sum(0.5 <= ratio <= 2.0 for ratio in ratios.values()) >= 3, ratios
+
+
+def test_energetic_picture_has_far_more_energy_than_photographs(painting_norms: dict[str, dict[str, float]]) -> None:
+    assert max(PHOTOGRAPHS[layer] / painting_norms["mosaic"][layer] for layer in LAYERS) < 0.5
+
+
+@pytest.mark.parametrize("name", TEN)
 def test_painting_again_gives_the_same_picture(name: str, small: dict[str, np.ndarray]) -> None:
     np.testing.assert_array_equal(np.asarray(styles.paint(name, SMALL)), small[name])
 
 
-@pytest.mark.parametrize("name", sorted(SIX))
+@pytest.mark.parametrize("name", TEN)
 def test_a_small_painting_has_the_composition_of_the_shipped_one(name: str, small: dict[str, np.ndarray]) -> None:
     # Compared at 48 pixels: fine lines are drawn a little heavier where there are fewer samples.
     ours = Image.fromarray(small[name]).resize((48, 48), Image.Resampling.BOX)
@@ -95,7 +154,7 @@ def test_a_small_painting_has_the_composition_of_the_shipped_one(name: str, smal
     assert np.corrcoef(a, b)[0, 1] > 0.93
 
 
-@pytest.mark.parametrize("name", ["mosaic", "candy"])  # the quickest and the one most used; all six would take 40 s
+@pytest.mark.parametrize("name", ["mosaic", "candy"])  # the quickest and the one most used; all ten would take a minute
 def test_painting_at_the_shipped_size_gives_the_shipped_file(name: str) -> None:
     file = io.BytesIO()
     styles.paint(name).save(file, "JPEG", quality=92)
@@ -105,9 +164,10 @@ def test_painting_at_the_shipped_size_gives_the_shipped_file(name: str) -> None:
     assert np.abs(ours - np.asarray(shipped(name), dtype=np.float64)).mean() < 1.5
 
 
-def test_another_seed_gives_another_picture(small: dict[str, np.ndarray]) -> None:
-    other = np.asarray(styles.paint("candy", SMALL, seed=99), dtype=np.float64)
-    assert np.abs(other - small["candy"]).mean() > 20
+@pytest.mark.parametrize("name", ["candy", *QUIET])
+def test_another_seed_gives_another_picture(name: str, small: dict[str, np.ndarray]) -> None:
+    other = np.asarray(styles.paint(name, SMALL, seed=99), dtype=np.float64)
+    assert np.abs(other - small[name]).mean() > 20
 
 
 def test_no_two_pictures_share_palette_or_texture() -> None:
@@ -130,6 +190,13 @@ def test_an_unknown_name_is_answered_with_the_names(call: Callable[[str], object
 def test_a_size_out_of_range_is_refused(size: int) -> None:
     with pytest.raises(InputError, match="from 64 to 3072"):
         styles.paint("ink", size)
+
+
+def test_noise_on_a_grid_is_the_noise_at_its_points() -> None:
+    x, y = grid(64)
+    everywhere = smooth_noise(0.3 * x - 40.0, y, 21.0, seed=5)
+    one_by_one = smooth_noise((0.3 * x - 40.0).ravel(), y.ravel(), 21.0, seed=5)
+    np.testing.assert_allclose(everywhere.ravel(), one_by_one, atol=1e-6)
 
 
 def test_importing_the_package_loads_no_painter() -> None:

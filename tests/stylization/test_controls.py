@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from fastnst.checkpoints import Model
 from fastnst.errors import InputError
 from fastnst.images.color import color_statistics, luma
 from fastnst.images.resizing import resize
+from fastnst.models.model_file import Model
 from fastnst.networks import TransformerNetwork
 from fastnst.stylization import Controls, Stylizer, controls
 from fastnst.stylization.controls import blur, enlarge_with_edges, give_back_detail

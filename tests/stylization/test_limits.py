@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 from fastnst.errors import InputError
-from fastnst.images.files import open_image
-from fastnst.stylization import streams
-from fastnst.stylization.animation import AnimationReader
-from fastnst.stylization.moving import is_moving
-from fastnst.stylization.outputs import default_extension
+from fastnst.images.reading import open_image
+from fastnst.stylization.controls import Controls
+from fastnst.stylization.files import standard_streams
+from fastnst.stylization.files.one_file import Handling, stylize_file
+from fastnst.stylization.files.plan import default_extension
+from fastnst.stylization.moving.animation import AnimationReader
 
 
 @pytest.fixture
@@ -26,9 +27,9 @@ def animation(tmp_path):
 def test_too_many_frames(animation):
     with pytest.raises(InputError, match=r"a\.gif has 7 frames; the limit is 6: make it shorter or raise --max-frames"):
         AnimationReader(animation, max_frames=6)
-    assert AnimationReader(animation, max_frames=7).count == 7 and is_moving(animation)
+    assert AnimationReader(animation, max_frames=7).count == 7
     with pytest.raises(InputError, match="--max-frames"):
-        is_moving(animation, max_frames=6)
+        stylize_file(animation, animation.with_name("out.gif"), None, Controls(), Handling(max_frames=6))
     assert default_extension(animation) == ".gif"
 
 
@@ -56,8 +57,8 @@ def test_an_icon_with_a_larger_picture_inside(tmp_path):
 
 
 def test_standard_input_without_end(monkeypatch):
-    monkeypatch.setattr(streams, "MOST_BYTES", 5_000_000)
+    monkeypatch.setattr(standard_streams, "MOST_BYTES", 5_000_000)
     endless = SimpleNamespace(buffer=SimpleNamespace(read=bytes))
-    given = streams.files_for_streams(streams.STREAM, None, None, endless, None)
+    given = standard_streams.files_for_streams(standard_streams.STREAM, None, None, endless, None)
     with pytest.raises(InputError, match="more than 5,000,000 bytes"), given:
         pass

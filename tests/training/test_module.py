@@ -12,9 +12,9 @@ from fastnst.errors import InputError
 from fastnst.features import VGG, load_vgg_weights
 from fastnst.losses import PerceptualLoss
 from fastnst.networks import build_network
-from fastnst.training import run
+from fastnst.training import speed_up as faster
 from fastnst.training.module import StyleTransferModule, one_cycle
-from fastnst.training.run import speed_up
+from fastnst.training.speed_up import speed_up
 
 LAYERS = {"relu1_2": 1.0}
 
@@ -133,9 +133,8 @@ def test_a_teacher_is_imitated_first(build):
     module.teacher_steps = 0
     after = module.training_step(batch(), 0)
     origin = tuple(np.random.default_rng((5, 0)).integers(4096, size=2))
-    teacher.grain.origin = module.network.grain.origin = origin
-    z = module.network.preactivation(content)
-    difference = (0.5 + 150 / 255 * torch.tanh(z) - teacher(content)).square().mean()
+    z = module.network.preactivation(content, origin)
+    difference = (0.5 + 150 / 255 * torch.tanh(z) - teacher(content, origin)).square().mean()
     excess = 2 * (z.abs() - 1.2).clamp(min=0).square().mean()
     torch.testing.assert_close(found, 100 * difference * (1 + excess))
     torch.testing.assert_close(after, module.loss(module.network.to_unit_range(z), content).total * (1 + excess))
@@ -204,7 +203,7 @@ def test_compiling_changes_nothing(build, monkeypatch):
 
     aot_eager = torch._dynamo.lookup_backend("aot_eager")
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
-    monkeypatch.setattr(run, "missing_compiler", lambda on_gpu: None)
+    monkeypatch.setattr(faster, "missing_compiler", lambda on_gpu: None)
     plain, fast = build(), build()
     names = list(fast.state_dict())
     speed_up(fast, {"accelerator": "cpu", "channels_last": False, "compile": True})

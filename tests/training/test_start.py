@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from fastnst.checkpoints import save_model
 from fastnst.errors import InputError
 from fastnst.features import VGG, load_vgg_weights
 from fastnst.losses import PerceptualLoss
+from fastnst.models.model_file import save_model
 from fastnst.networks import build_network
 from fastnst.training.module import StyleTransferModule
 from fastnst.training.start import adapt_output, begin_from

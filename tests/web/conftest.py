@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fastnst.checkpoints import save_model
+from fastnst.models.model_file import save_model
 from fastnst.networks import build_network
 from tests.conftest import PROJECT, run_script
 

@@ -1,0 +1,127 @@
+"""One file for another program: written beside its final name, checked, then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fastnst.errors import InputError
+from fastnst.export.agreement import Difference, compare, require_small
+from fastnst.export.traceable import Traceable
+from fastnst.models.model_file import FORMAT, FORMAT_VERSION, Model, load_model
+from fastnst.stylization import Stylizer
+
+CARD = "fastnst.card"
+"""Under which key of an ONNX file's metadata the card lies, as JSON."""
+
+
+def export_onnx(model: Model, path: str | os.PathLike, precision: str = "float", overwrite: bool = False) -> Difference:
+    """Write an ONNX file: RGB in [0, 1], (1, 3, H, W), any height and width, in and out; the card in its metadata.
+
+    Args:
+        model: as read.
+        path: must not exist, unless ``overwrite``.
+        precision: ``"float"``; ``"half"`` or ``"int8"`` keep weights smaller and compute in float32 as well.
+        overwrite: replace a file that is there.
+
+    Returns:
+        How far its results in ONNX Runtime are from PyTorch's, over three sizes.
+
+    Raises:
+        InputError: packages are missing, the file exists, or the results differ visibly.
+    """
+    try:
+        import onnx  # noqa: F401  # the extra, asked for before anything else
+        import onnxruntime
+    except ImportError as error:
+        raise InputError(f"export to ONNX needs the package {error.name}: pip install 'fastnst[export]'.") from None
+    from fastnst.models.onnx_graph import network_to_onnx
+
+    exported = network_to_onnx(model.network, precision)
+    entry = exported.metadata_props.add()
+    entry.key, entry.value = CARD, json.dumps(model.card)
+    with written_whole(path, overwrite) as beside:
+        beside.write_bytes(exported.SerializeToString())
+        session = onnxruntime.InferenceSession(beside, providers=["CPUExecutionProvider"])
+
+        def painted(picture: Tensor) -> Tensor:
+            return torch.from_numpy(session.run(None, {"picture": picture[None].numpy()})[0])[0]
+
+        difference = compare(Stylizer(model, "cpu"), painted)
+        require_small(difference, reduced=precision != "float")
+    return difference
+
+
+def export_safetensors(
+    model: Model, path: str | os.PathLike, half: bool = False, overwrite: bool = False
+) -> Difference:
+    """Write weights, card and thumbnail as safetensors; :func:`~fastnst.models.model_file.load_model` reads it back.
+
+    Args and errors are those of :func:`export_onnx`; ``half`` keeps the weights as float16.
+    """
+    network = model.network
+    dtype = torch.float16 if half else torch.float32
+    tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in network.state_dict().items()}
+    if model.thumbnail is not None:
+        tensors["thumbnail"] = (model.thumbnail.clamp(0, 1) * 255).round().to(torch.uint8).contiguous()
+    card = {**model.card, "network": {"name": network.name, "arguments": dict(network.arguments)}}
+    metadata = {"format": FORMAT, "version": str(FORMAT_VERSION), "card": json.dumps(card)}
+    with written_whole(path, overwrite) as beside:
+        save_file(tensors, beside, metadata)
+        difference = compare(Stylizer(model, "cpu"), Stylizer(load_model(beside), "cpu"))
+        require_small(difference, reduced=half)
+    return difference
+
+
+def export_torchscript(model: Model, path: str | os.PathLike, overwrite: bool = False) -> Difference:
+    """Write a TorchScript file for C++ and mobile: as :func:`export_onnx`, the card as the extra file ``card.json``."""
+    network = model.network
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # that TorchScript is in maintenance, and what tracing may have missed
+        traced = torch.jit.trace(Traceable(network.cpu()), torch.rand(1, 3, 36, 41))
+    with written_whole(path, overwrite) as beside:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.jit.save(traced, str(beside), _extra_files={"card.json": json.dumps(model.card)})
+            again = torch.jit.load(str(beside))
+        with torch.no_grad():
+            difference = compare(Stylizer(model, "cpu"), lambda picture: again(picture[None])[0])
+        require_small(difference, reduced=False)
+    return difference
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike, overwrite: bool) -> Iterator[Path]:
+    """A name beside ``path``, with the same ending, that becomes ``path`` if nothing fails.
+
+    Raises:
+        InputError: the file exists, or cannot be written.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"--output {path} is a folder: give the name of a file.")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists: add --overwrite to replace it, or give another --output.")
+    beside = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(path.suffix, f".{path.stem}.", path.parent)
+        os.close(handle)
+        beside = Path(name)
+        yield beside
+        beside.chmod(0o644)
+        os.replace(beside, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}): choose another folder or make room.") from None
+    finally:
+        if beside is not None:
+            beside.unlink(missing_ok=True)

@@ -1,0 +1,46 @@
+"""Build the objective from plain settings, the ones that a configuration or a model file's card holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from fastnst.features import VGG, load_vgg_weights
+from fastnst.features.activations import scale_activations
+from fastnst.images.resizing import resize_short_side
+from fastnst.losses import PerceptualLoss
+from fastnst.losses.perceptual import current_arguments
+
+
+def build_vgg(settings: Mapping[str, Any], layers: Sequence[str] | None = None, photos: Sequence[Tensor] = ()) -> VGG:
+    """The loss network with the layers that ``settings["loss"]`` names.
+
+    Args:
+        settings: ``loss_network``, ``weights``, ``pooling``, ``loss``, and ``activations`` where they are rescaled.
+        layers: other layers than those of ``settings["loss"]``.
+        photos: (3, H, W) in [0, 1]; what ``activations: unit_mean`` is measured on.
+
+    Raises:
+        InputError: an unknown layer, or weights that cannot be had here.
+    """
+    architecture = settings["loss_network"]
+    if layers is None:
+        layers = [*settings["loss"]["content_layers"], *settings["loss"]["style_layers"]]
+    weights = load_vgg_weights(settings["weights"], architecture)
+    weights = scale_activations(weights, settings.get("activations", "released"), photos, architecture)
+    return VGG(layers, weights, architecture, settings["pooling"])
+
+
+def build_objective(vgg: VGG, style: Tensor, loss: Mapping[str, Any], scale: float = 1.0) -> PerceptualLoss:
+    """The objective for a style picture.
+
+    Args:
+        vgg: from :func:`build_vgg`.
+        style: (3, H, W) in [0, 1].
+        loss: arguments of :class:`~fastnst.losses.PerceptualLoss`, of this or an older version.
+        scale: the style picture is resized by this first; see :mod:`fastnst.optimization.pyramid`.
+    """
+    style = resize_short_side(style, max(1, round(scale * min(style.shape[-2:]))))
+    return PerceptualLoss(vgg, style[None].to(vgg.mean), **current_arguments(loss))

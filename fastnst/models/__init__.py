@@ -1,0 +1,1 @@
+"""Trained networks in files: our own model files, other people's, ONNX graphs."""

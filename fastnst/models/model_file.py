@@ -1,0 +1,211 @@
+"""Model files: a network's weights with a card that says how they were made. Nothing in one is code."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from fastnst import __version__
+from fastnst.errors import InputError
+from fastnst.models.foreign import from_foreign
+from fastnst.networks import TransformerNetwork, build_network
+from fastnst.untrusted import (
+    LARGEST_CARD,
+    LARGEST_FILE,
+    LONGEST_NAME,
+    Untrusted,
+    check_card,
+    is_plain_name,
+    load_plain,
+    plain,
+)
+from fastnst.writing import written_whole
+
+FORMAT = "fastnst-model"
+FORMAT_VERSION = 1
+SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints"
+"""Where the trained styles of this project lie."""
+
+
+class Model(NamedTuple):
+    """A model file's content.
+
+    Attributes:
+        network: in evaluation mode, on the CPU, float32.
+        card: plain values: format version, network and its arguments, style, settings, data, steps, seconds, losses,
+            versions, commit.
+        thumbnail: the style picture, (3, H, W) in [0, 1], or None.
+    """
+
+    network: TransformerNetwork
+    card: dict[str, Any]
+    thumbnail: Tensor | None
+
+
+def save_model(
+    path: str | os.PathLike, network: TransformerNetwork, card: dict[str, Any], thumbnail: Tensor | None = None
+) -> None:
+    """Write a model file, whole or not at all.
+
+    Kernels are kept in half precision; biases and the norms' scales, of 300 values one, in float32.
+
+    Args:
+        path: replaced if it exists; who must not replace a file asks first.
+        network: its class is found again by the card's ``network`` entry, which this function writes.
+        card: plain values only (numbers, strings, lists, dicts).
+        thumbnail: the style picture (3, H, W), RGB in [0, 1], kept as 8-bit values.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    content = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "card": plain(
+            {
+                "network": {"name": network.name, "arguments": dict(network.arguments)},
+                "fastnst": __version__,
+                "torch": str(torch.__version__),
+                **card,
+            }
+        ),
+        "weights": {name: _short(value.detach().float().cpu()) for name, value in network.state_dict().items()},
+        "thumbnail": None if thumbnail is None else (thumbnail.clamp(0, 1) * 255).round().to(torch.uint8).cpu(),
+    }
+    style = content["card"].get("style")
+    if isinstance(style, dict) and not is_plain_name(style.get("name")):  # as load_model wants it
+        name = str(style.get("name")).translate(dict.fromkeys(map(ord, "/\\:"), "_")).lstrip(".")
+        style["name"] = name[:LONGEST_NAME] or "unnamed"
+    whole = io.BytesIO()  # torch's own writer answers a full disk with an abort of its bookkeeping
+    torch.save(content, whole)
+    with written_whole(path) as beside:
+        beside.write_bytes(whole.getbuffer())
+
+
+def _short(weights: Tensor) -> Tensor:
+    """A kernel as float16, unless that loses more than its largest value's 11 bits: to infinity or nothing.
+
+    It does in one with values beyond 65504, where float16 ends, and in one with none of 6e-5, where its bits get fewer.
+    """
+    half = weights.half()
+    exact = (half.float() - weights).abs().max() <= 2**-11 * weights.abs().max()
+    return (half if weights.ndim == 4 and exact else weights).contiguous()
+
+
+def load_model(path: str | os.PathLike) -> Model:
+    """Read a model file; nothing in it is ever run, and nothing it claims is believed (:mod:`fastnst.untrusted`).
+
+    Besides our own files it reads what ``scripts/export.py`` writes as .safetensors, and the state dictionaries
+    that :mod:`fastnst.models.foreign` recognises.
+
+    Raises:
+        InputError: no such file, not a model file, damaged, of a newer format, weights of another network, or made to
+            do harm.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no model file {path}.")
+    if path.stat().st_size > LARGEST_FILE:
+        raise InputError(f"{path} has more than the {LARGEST_FILE:,} bytes that are read of a model file: train anew.")
+    if path.suffix.lower() == ".onnx":
+        raise InputError(f"{path} is a model for other programs: give the model.ckpt that it was exported from.")
+    content = _load_safetensors(path) if path.suffix.lower() == ".safetensors" else _load(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        if isinstance(content, dict) and "pytorch-lightning_version" in content:
+            raise InputError(f"{path} is a file to resume training from: stylize with the model.ckpt beside it.")
+        return Model(*from_foreign(content, path), None)
+    version = content.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT_VERSION:
+        raise InputError(
+            f"{path} has model format {version}, this fastnst {__version__} reads up to {FORMAT_VERSION}: "
+            "install a newer fastnst."
+        )
+    try:
+        card, weights, thumbnail = content["card"], content["weights"], content["thumbnail"]
+        check_card(card)
+        with torch.device("meta"):  # names and shapes alone: whatever the card asks for, its weights are in the file
+            network = build_network(card["network"]["name"], card["network"]["arguments"])
+        network.load_state_dict({name: value.contiguous() for name, value in weights.items()}, assign=True)
+        thumbnail = None if thumbnail is None else _as_picture(thumbnail)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} does not hold the weights of the network its card names: {reason}") from None
+    return Model(network.float().eval().requires_grad_(False), card, thumbnail)
+
+
+def _as_picture(thumbnail: Tensor) -> Tensor:
+    if thumbnail.dtype != torch.uint8 or thumbnail.ndim != 3 or thumbnail.shape[0] != 3 or 0 in thumbnail.shape:
+        raise Untrusted(f"its thumbnail has shape {tuple(thumbnail.shape)!s:.50} and not (3, H, W) bytes")
+    return thumbnail.float() / 255
+
+
+def find_model(name: str) -> Path:
+    """A model file by path, or by name in ``checkpoints/``, with or without ``.ckpt``.
+
+    Raises:
+        InputError: there is none; the message lists those in ``checkpoints/``.
+    """
+    folders = (Path(), Path("checkpoints"), SHIPPED)
+    for candidate in (folder / file for folder in folders for file in (name, f"{name}.ckpt")):
+        if candidate.is_file():
+            return candidate
+    known = sorted({file.name for folder in folders[1:] for file in folder.glob("*.ckpt")})
+    raise InputError(f"no model {name!r}: expected the path of a model file or one of {', '.join(known) or '(none)'}.")
+
+
+def style_name(path: Path, card: dict[str, Any]) -> str:
+    """What a model paints: its file's name, or where that is only ``model`` the style on its card, if it names one."""
+    return str((card.get("style") or {"name": path.stem})["name"]) if path.stem == "model" else path.stem
+
+
+def current_commit() -> str | None:
+    """The commit of the source tree that is running, marked ``+changes`` where it differs from it; None outside git."""
+    here = Path(__file__).resolve().parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"],
+            cwd=here, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip() or None
+
+
+def _load(path: Path) -> Any:
+    try:
+        return load_plain(path)
+    except (OSError, Untrusted) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} is damaged or not a model file ({reason}): download or train it again.") from None
+
+
+def _load_safetensors(path: Path) -> dict[str, Any]:
+    """The same content as of a model.ckpt; of a file without our card its weights alone."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+            metadata = file.metadata() or {}
+        if metadata.get("format") != FORMAT:
+            return weights
+        thumbnail = weights.pop("thumbnail", None)
+        if len(metadata["card"]) > LARGEST_CARD:
+            raise Untrusted(f"its card has more than {LARGEST_CARD:,} characters")
+        card = json.loads(metadata["card"])
+        weights = {name: value.float() for name, value in weights.items()}
+        return {
+            "format": FORMAT, "version": int(metadata["version"]), "card": card, "weights": weights,
+            "thumbnail": thumbnail,
+        }  # fmt: skip
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} is damaged or not a model file ({reason}): export it again.") from None

@@ -1,0 +1,1 @@
+"""From file to file: one, many, or standard input and output."""

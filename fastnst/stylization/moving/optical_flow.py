@@ -1,0 +1,110 @@
+"""How the pixels of a video move from frame to frame."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastnst.errors import InputError
+from fastnst.images.resizing import resize_long_side
+
+FLOW_SIDE = 640
+"""Flow is computed at this longer side at most; it is smooth, and time grows with the pixels."""
+
+TRUST = 0.06
+"""Colour difference, in units of [0, 1], at which a moved pixel counts for exp(-1/2): the rest is noise and light."""
+
+
+def import_cv2() -> Any:
+    """OpenCV, which is an optional dependency.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import cv2
+    except ImportError:
+        raise InputError("optical flow needs OpenCV: install it with pip install 'fastnst[video]'.") from None
+    return cv2
+
+
+class Motion(NamedTuple):
+    """From one frame to the next.
+
+    Attributes:
+        positions: where each pixel was in the frame before, (H, W, 2) as x and y in pixels.
+        trust: how sure that is, (H, W) in [0, 1], 0 where it was hidden.
+    """
+
+    positions: np.ndarray
+    trust: np.ndarray
+
+    def carry(self, before: Tensor) -> Tensor:
+        """The frame before, (3, H, W), moved along; bicubic, so that repeated blends stay sharp."""
+        cv2 = import_cv2()
+        moved = _warp(_array(before), self.positions, cv2.INTER_CUBIC)
+        return torch.from_numpy(moved).permute(2, 0, 1).clamp(0, 1)
+
+
+class Flow:
+    """Optical flow between consecutive frames (DIS, Kroeger et al. 2016, arXiv 1603.03590) and where to trust it.
+
+    Raises:
+        InputError: OpenCV is missing.
+    """
+
+    def __init__(self) -> None:
+        self.cv2 = import_cv2()
+        self.method = self.cv2.DISOpticalFlow_create(self.cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self.before: Tensor | None = None
+
+    def __call__(self, now: Tensor) -> Motion | None:
+        """The motion to the next frame, (3, H, W) in [0, 1]; None for the first, and where the size has changed."""
+        before, self.before = self.before, now
+        if before is None or before.shape != now.shape:
+            return None
+        height, width = now.shape[-2:]
+        small, small_before = (self._grey(frame) for frame in (now, before))
+        backward = self.method.calc(small, small_before, None)
+        forward = self.method.calc(small_before, small, None)
+        here = _grid(*small.shape)
+        there = here + backward
+        back = _warp(forward, there)
+        miss = np.square(backward + back).sum(axis=-1)
+        length = np.square(backward).sum(axis=-1) + np.square(back).sum(axis=-1)
+        # Sundaram, Brox & Keutzer 2010, equation 5: there and back again misses by more than 1 % of the way
+        visible = (miss < 0.01 * length + 0.5).astype(np.float32)
+        inside = (
+            (there >= 0).all(axis=-1) & (there[..., 0] <= small.shape[1] - 1) & (there[..., 1] <= small.shape[0] - 1)
+        )
+        visible = self.cv2.GaussianBlur(self.cv2.erode(visible * inside, np.ones((3, 3))), (5, 5), 0)
+        scale = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
+        flow = self.cv2.resize(backward, (width, height), interpolation=self.cv2.INTER_LINEAR) * scale
+        positions = (_grid(height, width) + flow).astype(np.float32)
+        visible = self.cv2.resize(visible, (width, height), interpolation=self.cv2.INTER_LINEAR)
+        difference = np.abs(_array(now) - _warp(_array(before), positions)).mean(axis=-1)
+        difference = self.cv2.GaussianBlur(difference, (5, 5), 0)
+        return Motion(positions, visible * np.exp(-0.5 * (difference / TRUST) ** 2))
+
+    def _grey(self, frame: Tensor) -> np.ndarray:
+        small = resize_long_side(frame, min(FLOW_SIDE, max(frame.shape[-2:])))
+        return self.cv2.cvtColor((_array(small) * 255).astype(np.uint8), self.cv2.COLOR_RGB2GRAY)
+
+
+def _array(picture: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(picture.permute(1, 2, 0).float().numpy())
+
+
+def _warp(values: np.ndarray, positions: np.ndarray, how: int | None = None) -> np.ndarray:
+    """(H, W, C) seen at other positions; how: one of OpenCV's interpolations, None: linear."""
+    cv2 = import_cv2()
+    method = cv2.INTER_LINEAR if how is None else how
+    return cv2.remap(values, positions.astype(np.float32), None, method, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _grid(height: int, width: int) -> np.ndarray:
+    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return np.stack([columns, rows], axis=-1)

@@ -1,0 +1,187 @@
+"""Read videos through PyAV: upright frames with their times, and the packets of sound and subtitles between them."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnst.errors import InputError, reason
+
+VIDEO_EXTENSIONS = (
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"),
+    *(".ts", ".m2ts", ".mts", ".wmv", ".flv", ".3gp", ".ogv", ".vob"),
+)
+"""Files that are opened as videos."""
+
+UNSPECIFIED = 2
+"""Colour tag of a file that does not say (ITU-T H.273)."""
+
+
+LEEWAY = Fraction(1, 5)
+"""Seconds that the last frame may be short of the length a file states without counting as cut off."""
+
+
+class VideoFrame(NamedTuple):
+    """A frame, upright.
+
+    Attributes:
+        picture: (H, W, 3), RGB, 8 bit.
+        time: when it is shown, in seconds.
+    """
+
+    picture: np.ndarray
+    time: Fraction
+
+
+def import_av() -> Any:
+    """PyAV, which is an optional dependency.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import av
+    except ImportError:
+        raise InputError("videos need PyAV: install it with pip install 'fastnst[video]'.") from None
+    av.logging.set_level(None)  # at any level decoder threads need the interpreter, also while it waits to free them
+    return av
+
+
+class VideoReader:
+    """A video file: its frames in the order they are shown, and the packets of its other streams between them.
+
+    Args:
+        path: any container and codec that FFmpeg reads.
+        start: seconds from the beginning; earlier frames and packets are left out, and time starts there.
+        end: seconds from the beginning; later frames and packets are left out. None: to the end.
+
+    Attributes:
+        problem: why reading ended early, None if it did not.
+        frames: estimated number of frames, None where the file does not tell.
+
+    Raises:
+        InputError: no such file, no video in it, or nothing between ``start`` and ``end``.
+    """
+
+    def __init__(self, path: str | os.PathLike, start: float = 0.0, end: float | None = None) -> None:
+        self.av = import_av()
+        self.damage = (self.av.FFmpegError, OSError, ValueError)
+        self.path, self.problem = Path(path), None  # type: tuple[Path, str | None]
+        if not 0 <= start < math.inf or (end is not None and not start < end < math.inf):
+            raise InputError(f"start {start} and end {end}: expected seconds, the end after the start.")
+        self.start, self.end = decimal(start), None if end is None else decimal(end)
+        if not self.path.is_file():
+            raise InputError(f"{path} is not there or not a file; check the path of the video")
+        if self.path.stat().st_size == 0:
+            raise InputError(f"{path} is empty (0 bytes); get the file again")
+        try:
+            # PyAV 19 has no such option any more: it does not stumble over titles in other encodings.
+            lenient = {"metadata_errors": "ignore"} if int(self.av.__version__.partition(".")[0]) < 19 else {}
+            self.container = self.av.open(str(path), **lenient)
+        except self.damage as error:
+            raise InputError(f"{path} cannot be read as a video ({reason(error)}).") from None
+        covers = self.av.stream.Disposition.attached_pic
+        streams = [stream for stream in self.container.streams.video if not stream.disposition & covers]
+        if not streams or not streams[0].codec_context:
+            self.container.close()
+            raise InputError(f"{path} holds no video that can be decoded.")
+        self.stream = streams[0]
+        self.stream.thread_type = "AUTO"
+        self.others = [each for each in self.container.streams if each.type in ("audio", "subtitle")]
+        self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
+        self.duration = self._duration()
+        whole = self.duration is not None and self.stream.frames == 0
+        count = round(self.duration * self.rate) if whole and self.duration is not None else self.stream.frames
+        if self.duration is not None and (start > 0 or end is not None):
+            if self.start >= self.duration:
+                raise InputError(f"{path} is {float(self.duration):.2f} s long: there is nothing from {start} s on.")
+            count = round((min(self.end or self.duration, self.duration) - self.start) * self.rate)
+        self.frames: int | None = count or None
+
+    def _duration(self) -> Fraction | None:
+        """The video's length in seconds; of some containers that of their longest stream, which may be the sound."""
+        self.duration_is_of_all = False
+        if self.stream.duration and self.stream.time_base:
+            return self.stream.duration * self.stream.time_base
+        with suppress(KeyError, ValueError):  # Matroska: 00:01:02.345000000
+            hours, minutes, seconds = self.stream.metadata["DURATION"].split(":")
+            return 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds)
+        self.duration_is_of_all = True
+        return Fraction(self.container.duration, 1_000_000) if self.container.duration else None
+
+    def __iter__(self) -> Iterator[VideoFrame | Any]:
+        """Frames, and packets of the other streams as PyAV has them."""
+        if self.start > 0:
+            origin = self.stream.start_time or 0
+            self.container.seek(int(self.start / self.stream.time_base) + origin, stream=self.stream)
+        last: Fraction | None = None
+        zero = (self.stream.start_time or 0) * self.stream.time_base
+        finished, sound_reached = False, Fraction(0)
+        for packet, frames in self._demuxed():
+            if packet is not None:
+                if packet.pts is None or packet.dts is None:
+                    continue
+                time = packet.pts * packet.time_base - zero
+                sound_reached = max(sound_reached, time + (packet.duration or 0) * packet.time_base)
+                if finished and self.end is not None and time > self.end + 2:
+                    break
+                begun = self.start == 0 or time >= self.start  # sound begins before 0
+                if begun and (self.end is None or time < self.end):
+                    offset = round(self.start / packet.time_base)
+                    packet.pts, packet.dts = packet.pts - offset, packet.dts - offset
+                    yield packet
+            for frame in frames if not finished else ():
+                last = (last or zero) + 1 / self.rate if frame.pts is None else frame.pts * frame.time_base
+                if self.end is not None and last - zero >= self.end:
+                    finished = True
+                    break
+                if last - zero >= self.start:
+                    try:
+                        picture = self._upright(frame)
+                    except self.damage as error:
+                        self.problem = reason(error)
+                        break
+                    yield VideoFrame(picture, last - self.start - (zero if self.start else 0))
+            if self.problem is not None or (finished and not self.others):
+                break
+        wanted = self.duration if self.end is None else min(self.end, self.duration or self.end)
+        reached = Fraction(0) if last is None else last - zero
+        end_seen = max(reached, sound_reached) if self.duration_is_of_all else reached
+        if self.problem is not None:
+            self.problem = f"{self.path} is damaged after {float(reached):.2f} s ({self.problem})"
+        elif wanted is not None and not finished and end_seen + max(3 / self.rate, LEEWAY) < wanted:
+            self.problem = f"{self.path} breaks off after {float(reached):.2f} of {float(wanted):.2f} s"
+
+    def _demuxed(self) -> Iterator[tuple[Any, list[Any]]]:
+        """Packets of other streams, and decoded frames; where the file is damaged, the last frames before that."""
+        try:
+            for packet in self.container.demux([self.stream, *self.others]):
+                if packet.stream is self.stream:
+                    yield None, packet.decode()
+                else:
+                    yield packet, []
+        except self.damage as error:
+            self.problem = reason(error)
+        if self.problem is not None:
+            with suppress(*self.damage, EOFError):
+                yield None, self.stream.codec_context.decode(None)
+
+    def _upright(self, frame: Any) -> np.ndarray:
+        space = frame.colorspace if frame.colorspace != UNSPECIFIED else None
+        rgb = frame.reformat(format="rgb24", src_colorspace=space).to_ndarray()
+        return np.ascontiguousarray(np.rot90(rgb, (frame.rotation or 0) // 90))
+
+    def close(self) -> None:
+        self.container.close()
+
+
+def decimal(seconds: float) -> Fraction:
+    """What was meant by a number of seconds, to the microsecond: the float 0.1 is a little more than a tenth."""
+    return Fraction(seconds).limit_denominator(1_000_000)

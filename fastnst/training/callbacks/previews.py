@@ -1,0 +1,110 @@
+"""Pictures while training: a grid in TensorBoard and as PNG in the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
+
+from fastnst.data.photos import OpenPhoto
+from fastnst.errors import InputError, require_whole
+from fastnst.images.grids import labelled_grid
+from fastnst.images.reading import open_image
+from fastnst.images.resizing import resize_short_side
+from fastnst.images.saving import save_image
+from fastnst.images.tensors import to_tensor
+from fastnst.training.callbacks.output_watch import OutputWatch
+from fastnst.training.callbacks.tensorboard import EventLogger
+from fastnst.training.module import StyleTransferModule
+
+
+def fixed_pictures(photos: Sequence[Path], size: int, open_photo: OpenPhoto = open_image) -> dict[str, Tensor]:
+    """What every preview shows: some photographs, and three sheets on which blotches show first.
+
+    Returns:
+        ``{name: (3, size, size)}``: the photographs cut to squares; grey, white, a ramp from black to white.
+    """
+    pictures = {}
+    for path in photos:
+        try:
+            photo = resize_short_side(to_tensor(open_photo(path, draft_size=size)), size)
+        except InputError:  # training names it when it comes to it
+            continue
+        top, left = (photo.shape[1] - size) // 2, (photo.shape[2] - size) // 2
+        pictures[path.stem] = photo[:, top : top + size, left : left + size]
+    pictures["grey"] = torch.full((3, size, size), 0.5)
+    pictures["white"] = torch.ones(3, size, size)
+    pictures["ramp"] = torch.linspace(0, 1, size).expand(3, size, size).clone()
+    return pictures
+
+
+class Previews(pl.Callback):
+    """Draws content above stylized, beside the style, at some early steps and then every so often.
+
+    Args:
+        folder: ``step_000100.png`` and so on are written here, ``latest.png`` is always the newest.
+        pictures: from :func:`fixed_pictures`.
+        style: the style picture (3, H, W).
+        every_n_steps: 0 for none but the last.
+        early_steps: also drawn at these.
+        watch: sees the stylized pictures too, and warns.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        pictures: dict[str, Tensor],
+        style: Tensor,
+        every_n_steps: int,
+        early_steps: Sequence[int] = (1, 10, 25, 50),
+        watch: OutputWatch | None = None,
+    ) -> None:
+        require_whole("preview_every", every_n_steps, 0)
+        self.folder = folder
+        self.names = list(pictures)
+        self.contents = torch.stack(list(pictures.values()))
+        self.style = style
+        self.every_n_steps = every_n_steps
+        self.early_steps = early_steps
+        self.watch = watch
+        self._last_step = -1
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if step in self.early_steps or (self.every_n_steps and step % self.every_n_steps == 0):
+            self.draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.draw(trainer, pl_module)
+
+    @torch.no_grad()
+    def draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stylize the fixed pictures and write the grid."""
+        step = trainer.global_step
+        if not trainer.is_global_zero or step == self._last_step or not isinstance(pl_module, StyleTransferModule):
+            return
+        self._last_step = step
+        stylized = torch.cat([pl_module.network(one.to(pl_module.device)).cpu() for one in self.contents.split(1)])
+        if self.watch is not None:
+            self.watch.examine(stylized[: len(self.names) - 3], step)
+        grid = labelled_grid(
+            [[*self.contents, self.style], list(stylized.clamp(0, 1))],
+            [*self.names, "style"],
+            ["content", "stylized"],
+            cell=max(64, self.contents.shape[-1]),
+        )
+        try:
+            for name in (f"step_{step:06d}.png", "latest.png"):
+                save_image(grid, self.folder / name, overwrite=True)
+        except InputError as error:  # a full disk: the training is worth more
+            rank_zero_warn(f"step {step}: preview left out: {error}")
+        for logger in trainer.loggers:
+            if isinstance(logger, EventLogger):
+                logger.log_picture("previews", grid, step)

@@ -1,0 +1,1 @@
+"""Resuming a run: its folder, its resume files, and whether they fit."""

@@ -1,0 +1,50 @@
+"""Faster training that leaves the network's weights and their names as they are."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import warnings
+from typing import Any
+
+import torch
+
+from fastnst.errors import InputError
+from fastnst.training.module import StyleTransferModule
+
+
+def speed_up(module: StyleTransferModule, options: dict[str, Any]) -> None:
+    """Apply ``channels_last`` and ``compile``; names and values of the weights stay as they are.
+
+    Args:
+        options: the two switches, and the accelerator that they are for.
+
+    Raises:
+        InputError: a switch is neither true nor false.
+    """
+    for name in ("channels_last", "compile"):
+        if not isinstance(options[name], bool):
+            raise InputError(f"trainer.{name}={options[name]!r}: expected true or false.")
+    if options["channels_last"]:
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's signature
+    if options["compile"]:
+        on_gpu = options["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+        if (missing := missing_compiler(on_gpu)) is not None:
+            warnings.warn(f"trainer.compile needs {missing}, not found: training continues uncompiled.", stacklevel=2)
+            return
+        # The functions, not the modules: a wrapped module would put `_orig_mod.` before every weight's name. The grain
+        # stays outside: it lies elsewhere at every step, and would be compiled anew each time.
+        network, vgg = module.network, module.loss.vgg
+        network.convolve = torch.compile(network.convolve)  # type: ignore[method-assign]
+        vgg.forward = torch.compile(vgg.forward)  # type: ignore[method-assign]
+
+
+def missing_compiler(on_gpu: bool) -> str | None:
+    """What ``torch.compile`` would call and is not on this machine, or None."""
+    if on_gpu and importlib.util.find_spec("triton") is None:
+        return "Triton (pip install triton)"
+    candidates = ([os.environ["CXX"]] if "CXX" in os.environ else []) + ["g++", "clang++", "cl"]
+    if not any(shutil.which(name) for name in candidates):
+        return "a C++ compiler (g++ or clang++; apt-get install g++)"
+    return None

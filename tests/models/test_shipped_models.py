@@ -1,0 +1,62 @@
+"""The trained styles in checkpoints/: all load, say how they were made, and paint."""
+
+import json
+import re
+
+import pytest
+import torch
+
+from fastnst.data.sources import sample_photos
+from fastnst.features import VGG, load_vgg_weights
+from fastnst.images.reading import read_image
+from fastnst.images.resizing import resize_short_side
+from fastnst.losses.functional import gram_matrix
+from fastnst.models.model_file import SHIPPED, load_model
+from fastnst.styles import NAMES, picture_path
+from tests.conftest import PROJECT
+
+MODELS = sorted(path.stem for path in SHIPPED.glob("*.ckpt"))
+SMALL = "_slim"
+"""How names of models of network=slim end."""
+
+
+def test_which_are_shipped():
+    assert "mosaic" in MODELS and len(MODELS) >= 3
+    assert {name.removesuffix(SMALL) for name in MODELS} <= set(NAMES) and "mosaic_slim" in MODELS
+    described = (PROJECT / "checkpoints" / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", described, re.M)) == set(MODELS)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_card(name):
+    model = load_model(SHIPPED / f"{name}.ckpt")
+    card, style = model.card, name.removesuffix(SMALL)
+    assert card["style"]["name"] == style and model.thumbnail is not None
+    assert card["command"].startswith(f"python scripts/train.py style={style} ")
+    assert (" network=slim " in card["command"]) == name.endswith(SMALL)
+    assert re.fullmatch(r"[0-9a-f]{12}", card["commit"])  # no uncommitted changes
+    assert card["steps"] == card["settings"]["trainer"]["max_steps"]
+    assert card["steps"] >= 500 or card["settings"]["initial"] is not None  # or went on from another model
+    assert card["seconds"] > 0 and card["data"]["photographs"] >= 100
+    assert 0 < card["held_out"]["style"] < 2.0  # untouched photographs are at 2.6 to 2.9
+    assert card["held_out"]["content"] > 0
+    assert not re.search(r'"/|[A-Z]:\\', json.dumps(card))  # no absolute path of the machine that trained it
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_picture_wears_the_style(name):
+    """By another measure than the one trained on, cosine of Gram matrices, nearer to its painting than the photo is."""
+    vgg = VGG(["relu1_1", "relu2_1", "relu3_1"], load_vgg_weights())
+    photo = resize_short_side(read_image(next(path for path in sample_photos() if path.stem == "chelsea")), 192)
+    style = resize_short_side(read_image(picture_path(name.removesuffix(SMALL))), 512)
+    with torch.no_grad():
+        stylized = load_model(SHIPPED / f"{name}.ckpt").network(photo[None]).clamp(0, 1)
+        pictures = [vgg(picture) for picture in (style[None], photo[None], stylized)]
+
+    def likeness(layer: str, index: int) -> float:
+        a, b = (gram_matrix(pictures[i][layer]).flatten() for i in (0, index))
+        return torch.cosine_similarity(a, b, dim=0).item()
+
+    for layer in vgg.layers:
+        assert likeness(layer, 2) > likeness(layer, 1), layer
+    assert stylized.std() > 0.1
