@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # torch's threads soon leave the cores to fastnst/convolution.py's
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode

@@ -14,6 +14,7 @@ ALLOWED = {
     "hardware": {"errors"},
     "writing": {"errors"},
     "untrusted": set(),
+    "allocation": set(),
     "convolution": set(),
     "images": {"errors", "writing"},
     "styles": {"errors", "images"},
@@ -25,7 +26,7 @@ ALLOWED = {
     "models": {"errors", "networks", "untrusted", "writing"},
     "stylization": {"convolution", "errors", "images", "networks", "models", "writing"},
     "training": {
-        *("errors", "hardware", "writing", "images", "networks", "features", "losses", "data", "models"),
+        *("allocation", "errors", "hardware", "writing", "images", "networks", "features", "losses", "data", "models"),
         "untrusted",
     },
     "optimization": {"errors", "images", "features", "losses"},

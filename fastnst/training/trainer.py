@@ -12,6 +12,7 @@ import torch
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch.nn.parallel import DistributedDataParallel
 
+from fastnst.allocation import keep_freed_memory
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import InputError, require_whole
 from fastnst.hardware import computes_in_bfloat16
@@ -89,5 +90,7 @@ def fit(
     trainer: pl.Trainer, module: StyleTransferModule, data: PhotoDataModule, stop: StopOnSignals, last: Path | None
 ) -> None:
     """Train, from ``last.ckpt`` on if that is given, to the end or until a signal."""
+    if trainer.strategy.root_device.type == "cpu":
+        keep_freed_memory()
     with stop.catching():
         trainer.fit(module, datamodule=data, ckpt_path=last)

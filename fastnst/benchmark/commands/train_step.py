@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import trange
 
+from fastnst.allocation import keep_freed_memory
 from fastnst.benchmark.commands.objective import square_photo
 from fastnst.benchmark.instruments.against import load_against
 from fastnst.benchmark.instruments.machine import ceilings, ceilings_line, count_flops
@@ -47,6 +48,8 @@ VARIANTS = {
     "bfloat16, compile": {"bfloat16": True, "channels_last": True, "compiled": True},
 }
 """Ways of doing our step; ``trainer.precision``, ``trainer.channels_last`` and ``trainer.compile`` choose them."""
+FRONT_DOOR = {"GOMP_SPINCOUNT": "10000"}
+"""As scripts/train.py sets it before torch is imported."""
 
 Step = Callable[[Tensor], Tensor]
 
@@ -156,6 +159,8 @@ def prepare_step(
     def prepare(size: int) -> tuple[Callable[[], object], dict[str, Any]]:
         (content,) = (one.to(device) for one in batches(None if photos is None else Path(photos), size, batch))
         if kind == "ours":
+            if device.type == "cpu":
+                keep_freed_memory()  # as training does
             step = our_step(picture, device, **how)
         elif kind == "examples":
             step = examples_step(picture, device, batch)
@@ -213,11 +218,12 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
         load_against(options.against, "build_step")
         contenders[options.against] = (build, {**shared, "kind": options.against})
     peers = list(contenders)
+    ours = [f"fastnst, {name}" for name in variants]
     for name in variants:
         contenders[f"fastnst, {name}"] = (build, {**shared, "kind": "ours", "width": options.width, **VARIANTS[name]})
     ceiling = ceilings(device, options.repeats)
     print(ceilings_line(ceiling), flush=True)
-    rows = race(contenders, options.sizes, device, options.repeats)
+    rows = race(contenders, options.sizes, device, options.repeats, dict.fromkeys(ours, FRONT_DOOR))
     flops = {size: step_flops(size, options.batch, options.width) for size in options.sizes}
     print(race_table(rows, peers, flops))
     answer = {"batch": options.batch, "width": options.width, "ceilings": ceiling, "flops": flops, "rows": rows}
