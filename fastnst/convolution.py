@@ -104,7 +104,7 @@ class _ByNnpack(torch.autograd.Function):
 
 
 def _in_parts(x: Tensor, kernel: Tensor, bias: Tensor | None, padding: Sequence[int]) -> Tensor:
-    """NNPACK on one picture after the other: a batch at once leaves its caches and takes twice the time.
+    """NNPACK on one picture after the other: a batch at once leaves its caches and takes up to twice the time.
 
     As many threads as torch may use share the pictures and, where they do not come out even, the channels. NNPACK's own
     thread spins for a long while after its work, on the core that torch's wants next.
