@@ -33,12 +33,11 @@ REQUESTS_AT_ONCE = 16  # to an object store, of one loading process: each takes 
 class PhotoDataModule(pl.LightningDataModule):
     """Photographs in batches ``{"images": (N, 3, S, S) in [0, 1], "skipped": [path, ...]}``.
 
-    A run is one long epoch of ``steps`` batches, however many times that goes through the photographs. It is taken up
-    again at the step where the trainer stands with exactly the batches that
-    would have come; how many photographs were seen is kept in the checkpoint, so the rest of the run may have another
-    batch size or number of processes and still skips and repeats nothing. A few photographs are held out for
-    validation: which ones follows from their names alone, so training never sees them, on any machine and with any
-    seed.
+    A run is one long epoch of ``steps`` batches, however many times that goes through the photographs. It resumes at
+    the step where the trainer stands with exactly the batches that would have come; how many photographs were seen is
+    kept in the checkpoint, so the rest of the run may have another batch size or number of processes and still skips
+    and repeats nothing. A few photographs are held out for validation: which ones follows from their names alone, so
+    training never sees them, on any machine and with any seed.
 
     Args:
         source: "coco"; "folder", any folder of pictures with its sub-folders; "samples", the few in scikit-image; or

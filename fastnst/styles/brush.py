@@ -47,19 +47,10 @@ class Canvas:
             bristles: ``(n,)`` load of every bristle across the brush, 0..1.
             pointed: a dab, oval instead of a band.
         """
-        size = self.height.shape[0]
-        reach = 0.5 * length + 0.5 * width + 1.0
-        left, right = (min(max(int((x + d) * self.scale), 0), size) for d in (-reach, reach))
-        top, bottom = (min(max(int((y + d) * self.scale), 0), size) for d in (-reach, reach))
-        if left >= right or top >= bottom:
+        found = around_stroke(self.height.shape[0], self.scale, x, y, angle, bend, length, width)
+        if found is None:
             return
-        px = (np.arange(left, right, dtype=np.float32)[None, :] + 0.5) / self.scale - x
-        py = (np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5) / self.scale - y
-        along = px * np.cos(angle) + py * np.sin(angle)
-        across = py * np.cos(angle) - px * np.sin(angle)
-        # A short arc is a parabola to the eye.
-        across = across - 0.5 * bend * along**2
-
+        window, along, across = found
         half = 0.5 * width
         position = along / (0.5 * length)
         bristle = (across / width + 0.5) * (len(bristles) - 1)
@@ -77,7 +68,6 @@ class Canvas:
         cover = smoothstep(-soft, soft, tip) * smoothstep(-soft, soft, edge)
         cover = cover * np.clip(1.15 - 0.5 * np.clip(position, 0, 1) * (1.3 - load), 0, 1)
 
-        window = (slice(top, bottom), slice(left, right))
         paint = second + (colour - second) * smoothstep(0.15, 0.7, load)[..., None]
         self.colour[window] += (paint - self.colour[window]) * cover[..., None]
         # Paint is pushed to the sides and piles up at the end of the stroke.
@@ -92,3 +82,28 @@ class Canvas:
         shade = np.clip(1.0 + relief * slope, 0.45, 1.6)[..., None]
         gleam = shine * smoothstep(0.5, 1.8, slope)[..., None]
         return self.colour * shade + gleam
+
+
+def around_stroke(
+    size: int, scale: float, x: float, y: float, angle: float, bend: float, length: float, width: float
+) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray] | None:
+    """The pixels that a stroke may reach, as rows and columns, and where each lies along and across the stroke.
+
+    Args:
+        size: pixels of the sheet's side.
+        scale: pixels for each sheet unit.
+
+    The others are those of :meth:`Canvas.stroke`, and places are in sheet units, too. None where the stroke lies
+    outside of the sheet.
+    """
+    reach = 0.5 * length + 0.5 * width + 1.0
+    left, right = (min(max(int((x + d) * scale), 0), size) for d in (-reach, reach))
+    top, bottom = (min(max(int((y + d) * scale), 0), size) for d in (-reach, reach))
+    if left >= right or top >= bottom:
+        return None
+    px = (np.arange(left, right, dtype=np.float32)[None, :] + 0.5) / scale - x
+    py = (np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5) / scale - y
+    along = px * np.cos(angle) + py * np.sin(angle)
+    across = py * np.cos(angle) - px * np.sin(angle)
+    # A short arc is a parabola to the eye.
+    return (slice(top, bottom), slice(left, right)), along, across - 0.5 * bend * along**2

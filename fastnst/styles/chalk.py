@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastnst.styles.brush import around_stroke
 from fastnst.styles.noise import cloud
 from fastnst.styles.sheet import SHEET, grid, smoothstep
 
@@ -52,21 +53,14 @@ class Chalk:
             colour: ``(3,)``.
             press: 0 touches the highest tips of the grain only, 1 fills it.
         """
-        size = self.tooth.shape[0]
-        reach = 0.5 * (length + width) + 1.0
-        left, right = (min(max(int((x + d) * self.scale), 0), size) for d in (-reach, reach))
-        top, bottom = (min(max(int((y + d) * self.scale), 0), size) for d in (-reach, reach))
-        if left >= right or top >= bottom:
+        found = around_stroke(self.tooth.shape[0], self.scale, x, y, angle, bend, length, width)
+        if found is None:
             return
-        px = (np.arange(left, right, dtype=np.float32)[None, :] + 0.5) / self.scale - x
-        py = (np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5) / self.scale - y
-        along = px * np.cos(angle) + py * np.sin(angle)
-        across = py * np.cos(angle) - px * np.sin(angle) - 0.5 * bend * along**2
+        window, along, across = found
         position = np.abs(along) / (0.5 * length)
         # The hand lands and lifts: less pressure at both ends and at the rims of the stick.
         rim = np.abs(across) / (0.5 * width)
         force = press - 0.45 * position**3 - 0.3 * rim**3
-        window = (slice(top, bottom), slice(left, right))
         cover = smoothstep(-0.2, 0.3, force - 1.0 + self.tooth[window]) * smoothstep(1.1, 0.8, rim)
         cover = 0.9 * cover * smoothstep(1.06, 0.94, position)
         self.colour[window] += (colour - self.colour[window]) * cover[..., None]

@@ -79,10 +79,11 @@ class Kept:
 
     def measure(self, contender: Contender, compare: Callable[[Tensor], Fidelity]) -> Fidelity:
         """The figures of a contender, painted and compared if that has not been done."""
-        if contender.key not in self.figures:
+        if contender.key not in self.figures or not (contender.by == PHOTOGRAPH or self.picture(contender).exists()):
             picture = contender.paint()
             self.figures[contender.key] = list(compare(picture))
-            save_image(picture, self.picture(contender), overwrite=True)
+            if contender.by != PHOTOGRAPH:
+                save_image(picture, self.picture(contender), overwrite=True)
             with written_whole(self.file) as part:
                 part.write_text(json.dumps({"figures": self.figures}) + "\n", encoding="utf-8")
         return Fidelity(*self.figures[contender.key])
@@ -262,7 +263,8 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
     for one in tqdm(contenders, desc="Paintings", unit="picture", dynamic_ncols=True):
         figures = kept.measure(one, partial(measurement.compare, one))
         rows.append({"painting": one.painting, "photo": one.photo, "by": one.by, **figures._asdict()})
-        shown[one.painting, one.photo, one.by] = kept.picture(one)
+        photo = measurement.photos[one.photo] if one.by == PHOTOGRAPH else kept.picture(one)
+        shown[one.painting, one.photo, one.by] = photo
     means = summary(rows)
     heads = ["painting", "by", "photos", "content", "style", "of the photograph's"]
     cells = [
