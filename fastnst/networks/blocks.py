@@ -12,9 +12,8 @@ from fastnst.convolution import Conv2d
 class InstanceNorm(nn.Module):
     """Instance normalisation with affine parameters (Ulyanov et al. 2016, arXiv 1607.08022, equation 4).
 
-    Each channel of each picture is normalised with the mean and the biased variance of its own pixels. With
-    :attr:`statistics` set, those of another picture are used instead, for instance of the whole picture while only
-    a tile of it passes through. The statistics are not parameters and never enter a checkpoint.
+    Each channel of each picture is normalised with the mean and the biased variance of its own pixels, or with those
+    of another picture, for instance of the whole picture while only a tile of it passes through.
 
     Args:
         channels: number of channels C.
@@ -26,18 +25,12 @@ class InstanceNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.eps = eps
-        self.statistics: tuple[Tensor, Tensor] | None = None
 
-    def measure(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and biased variance over the pixels of ``x`` (N, C, H, W), each (N, C, 1, 1)."""
-        variance, mean = torch.var_mean(x, dim=(2, 3), correction=0, keepdim=True)
-        return mean, variance
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x`` (N, C, H, W), with :attr:`statistics` where they are given."""
-        if self.statistics is None:
+    def forward(self, x: Tensor, statistics: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Normalise ``x`` (N, C, H, W), with its own mean and biased variance or with others, (N, C, 1, 1) each."""
+        if statistics is None:
             return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
-        mean, variance = self.statistics
+        mean, variance = statistics
         scale = self.weight[:, None, None] * torch.rsqrt(variance + self.eps)
         return (x - mean) * scale + self.bias[:, None, None]
 

@@ -9,10 +9,9 @@ convolutions of one pass see, inside the picture of real neighbours, and reflect
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -74,7 +73,7 @@ class TiledRun:
     """One picture through a network, tile by tile; equal to the whole picture at once but for rounding.
 
     Args:
-        network: it is copied, so that others may use it meanwhile.
+        network: it is only read.
         picture: (3, H, W), RGB in [0, 1], at least 16x16.
         tile: side of a tile in pixels; rounded up to whole cells.
         device: where the tiles are computed; picture and result stay in main memory, feature maps on disk.
@@ -92,7 +91,7 @@ class TiledRun:
         device: torch.device | str = "cpu",
         progress: Progress | None = None,
     ) -> None:
-        self.network = copy.deepcopy(network).eval()
+        self.network = network
         self.device = torch.device(device)
         self.picture = picture
         self.height, self.width = picture.shape[-2:]
@@ -107,7 +106,7 @@ class TiledRun:
         network = self.network
         (first, after_first), (second, after_second), (third, after_third) = map(cut_before_norms, network.encoder)
         exhaust(self._measure(self._read_picture, first, after_first, scale=4))
-        down = nn.Sequential(first, after_first, second)
+        down = Piece([first, after_first, second])
         with self._convolve(self._read_picture, down, after_second, scale=2) as half:
             trunk = self._convolve(self._reader(half, 2, after_second), third, after_third, scale=1)
         with trunk:
@@ -119,7 +118,7 @@ class TiledRun:
         with half:
             read = self._reader(half, 2, after_up)
             exhaust(self._measure(read, last, after_last, scale=4, work=1.5))
-            return self._paint(read, nn.Sequential(last, after_last, network.to_rgb))
+            return self._paint(read, Piece([last, after_last, network.to_rgb]))
 
     def _add_block(self, trunk: FeatureMap, block: nn.Module) -> None:
         """Add a residual block's result to the trunk."""
@@ -138,7 +137,7 @@ class TiledRun:
         x = 2.0 * self.network.grain(part, (top, left)) - 1.0
         return F.pad(x, (0, max(right - self.width, 0), 0, max(bottom - self.height, 0)), mode="reflect")
 
-    def _reader(self, source: FeatureMap, scale: int, then: nn.Module | None = None) -> Read:
+    def _reader(self, source: FeatureMap, scale: int, then: Piece | None = None) -> Read:
         """Reads cells of a map that has ``scale`` places along each cell, and applies what follows it."""
 
         def read(rows: slice, columns: slice) -> Tensor:
@@ -147,7 +146,7 @@ class TiledRun:
 
         return read
 
-    def _convolve(self, read: Read, layers: Layers, then: nn.Sequential, scale: int, work: float = 1) -> FeatureMap:
+    def _convolve(self, read: Read, layers: Layers, then: Piece, scale: int, work: float = 1) -> FeatureMap:
         """Keep what ``layers`` make on disk, and the statistics of what is kept in the normalisation that follows."""
         result: FeatureMap | None = None
         for tile, part in self._measure(read, lambda x: layers(x).half().float(), then, scale, work):
@@ -158,17 +157,16 @@ class TiledRun:
         return result
 
     def _measure(
-        self, read: Read, layers: Layers, then: nn.Sequential, scale: int, work: float = 1
+        self, read: Read, layers: Layers, then: Piece, scale: int, work: float = 1
     ) -> Iterator[tuple[Tile, Tensor]]:
         """One pass over all tiles; after the last, ``then`` normalises with the statistics of what ``layers`` make."""
-        statistics, norm = RunningStatistics(), then[0]
-        assert isinstance(norm, InstanceNorm)
+        statistics = RunningStatistics()
         for tile in self.tiles:
             part = tile.crop(layers(read(*tile.seen)), scale)
             statistics.add(part)
             yield tile, part
             self._report(work)
-        norm.statistics = statistics.result(self.device)
+        then.statistics = statistics.result(self.device)
 
     def _update(self, target: FeatureMap, value: Callable[[tuple[slice, slice]], Tensor], work: float = 0.5) -> None:
         """Replace each tile of a map by a function of the same tile."""
@@ -176,7 +174,7 @@ class TiledRun:
             target.write(tile.core[0], tile.core[1], value(tile.core))
             self._report(work)
 
-    def _paint(self, read: Read, layers: nn.Module) -> Tensor:
+    def _paint(self, read: Read, layers: Layers) -> Tensor:
         """The last pass: pixels."""
         result = torch.empty(3, self.height, self.width)
         for tile in self.tiles:
@@ -193,11 +191,28 @@ class TiledRun:
             self.progress(min(self.done / self.work, 1.0))
 
 
-def cut_before_norms(layers: nn.Module) -> list[nn.Sequential]:
+class Piece:
+    """Layers one after the other; a normalisation among them takes the statistics of the whole picture.
+
+    Attributes:
+        statistics: mean and variance, (1, C, 1, 1) each; None until they are measured.
+    """
+
+    def __init__(self, layers: Sequence[Layers]) -> None:
+        self.layers = layers
+        self.statistics: tuple[Tensor, Tensor] | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x, self.statistics) if isinstance(layer, InstanceNorm) else layer(x)
+        return x
+
+
+def cut_before_norms(layers: nn.Module) -> list[Piece]:
     """Cut a chain before each normalisation: what each makes is measured first, and normalised by the next piece."""
     chain = list(layers.children())
     edges = [0, *(index for index, layer in enumerate(chain) if isinstance(layer, InstanceNorm)), len(chain)]
-    return [nn.Sequential(*chain[start:end]) for start, end in itertools.pairwise(edges)]
+    return [Piece(chain[start:end]) for start, end in itertools.pairwise(edges)]
 
 
 def exhaust(steps: Iterator[object]) -> None:
