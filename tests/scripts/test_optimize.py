@@ -188,7 +188,10 @@ def test_preview_replaces_neither_of_its_two_pictures(optimize, tmp_path):
         (("content=photo.png", "loss_network=vgg11"), "expected 'vgg16' or 'vgg19'"),
         (("content=photo.png", "size=4"), "at least 8x8 pixels"),
         (("content=photo.png", "style.size=4"), "at least 8x8 pixels"),
-        (("content=photo.png", "loss.content_weight=0", "loss.style_weight=0", "loss.moments_weight=0"), "style weights are all zero"),
+        (
+            ("content=photo.png", "loss.content_weight=0", "loss.style_weight=0", "loss.moments_weight=0"),
+            "style weights are all zero",
+        ),
         (("content=photo.png", "experiment=nosuch"), "there is no such preset"),
         (("content=photo.png", "experiment=quick"), "preset of scripts/train.py"),
         (("content=photo.png", "start=nosuch"), "content, noise, style_statistics, or the path"),
