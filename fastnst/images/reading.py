@@ -136,7 +136,7 @@ def _decoded(
     except Image.DecompressionBombError as error:
         raise InputError(
             f"{path} is larger than Pillow's limit against decompression bombs, {MAX_PIXELS:,} pixels: make it "
-            "smaller or raise --max-pixels"
+            "smaller or raise max_pixels"
         ) from error
     except MemoryError as error:
         raise InputError(f"{path} does not fit into memory; make it smaller first") from error
@@ -148,7 +148,7 @@ def _require_size(path: str | os.PathLike, size: tuple[int, int], max_pixels: in
     if size[0] * size[1] > max_pixels:
         raise InputError(
             f"{path} has {size[0]} x {size[1]} pixels; the limit is {max_pixels:,} pixels: make it smaller first "
-            "or raise --max-pixels"
+            "or raise max_pixels"
         )
 
 

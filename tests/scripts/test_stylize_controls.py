@@ -232,7 +232,7 @@ def test_cut_pictures_of_every_format(stylize, here, kind):
         ("--mask a.ckpt", "a.ckpt is not a picture"),
         ("--tile 0", "tile=0"),
         ("--quality 0", "quality 0 is outside 1 to 100"),
-        ("--max-pixels 1000", "48 x 36 pixels; the limit is 1,000 pixels: make it smaller first or raise --max-pixels"),
+        ("--max-pixels 1000", "48 x 36 pixels; the limit is 1,000 pixels: make it smaller first or raise max_pixels"),
         ("--output in.jpg --overwrite", "--output in.jpg is the input itself"),
         ("--output out.mp4", "--output out.mp4: expected one of .png"),
         ("--format docx", "--format docx: expected one of png, jpg"),

@@ -64,12 +64,12 @@ class AnimationReader:
         self.path, _, self.size, self.count, self.first, self.loop = probe(path)
         if self.count > max_frames:
             raise InputError(
-                f"{path} has {self.count:,} frames; the limit is {max_frames:,}: make it shorter or raise --max-frames."
+                f"{path} has {self.count:,} frames; the limit is {max_frames:,}: make it shorter or raise max_frames."
             )
         if self.count > 1 and self.count * self.size[0] * self.size[1] > SEVERAL * max_pixels:
             raise InputError(
                 f"{path} has {self.count} frames of {self.size[0]} x {self.size[1]} pixels; the limit is "
-                f"{SEVERAL * max_pixels:,} pixels in all: make it shorter or smaller, or raise --max-pixels."
+                f"{SEVERAL * max_pixels:,} pixels in all: make it shorter or smaller, or raise max_pixels."
             )
 
     def __iter__(self) -> Iterator[Frame]:

@@ -71,7 +71,7 @@ def stylize_moving(
     """
     is_video = Path(source).suffix.lower() in VIDEO_EXTENSIONS
     if not is_video and (start > 0 or end is not None):
-        raise InputError(f"{source}: --start and --end cut videos only.")
+        raise InputError(f"{source}: start and end cut videos only.")
     if is_video:
         video = VideoReader(source, start, end)
         total: int | None = video.frames
@@ -94,7 +94,7 @@ def stylize_moving(
         if (total or 0) > max_frames:
             raise InputError(
                 f"{source} has some {total:,} frames; the limit of an animation is {max_frames:,}: write a video, "
-                "give --start and --end, or raise --max-frames."
+                "give start and end, or raise max_frames."
             )
         frames, loop = _video_as_animation(video), 0  # type: tuple[Iterator[Frame], int | None]
     else:
@@ -110,7 +110,7 @@ def _check_size(source: str | os.PathLike, width: int, height: int, frames: floa
     if width * height * max(frames, 1) > max_pixels:
         raise InputError(
             f"{source} has frames of {width} x {height} pixels; the limit is {max_pixels:,} pixels, {SEVERAL} times "
-            "that for all frames of an animation: make it smaller, write a video, or raise --max-pixels."
+            "that for all frames of an animation: make it smaller, write a video, or raise max_pixels."
         )
 
 

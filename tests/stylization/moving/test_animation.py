@@ -72,7 +72,7 @@ def test_a_cut_animation(tmp_path):
 
 def test_refusals(tmp_path):
     source = clip(tmp_path / "in.gif")
-    with pytest.raises(InputError, match=r"4 frames of 31 x 20 pixels; the limit is .* raise --max-pixels"):
+    with pytest.raises(InputError, match=r"4 frames of 31 x 20 pixels; the limit is .* raise max_pixels"):
         AnimationReader(source, max_pixels=600)
     with pytest.raises(InputError, match="saved as one of"):
         write_animation(tmp_path / "x.jpg", [], 0)
