@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
@@ -19,6 +17,7 @@ from fastnst.export.agreement import Difference, compare, require_small
 from fastnst.export.traceable import Traceable
 from fastnst.models.model_file import FORMAT, FORMAT_VERSION, Model, load_model
 from fastnst.stylization import Stylizer
+from fastnst.writing import written_whole
 
 CARD = "fastnst.card"
 """Under which key of an ONNX file's metadata the card lies, as JSON."""
@@ -49,7 +48,7 @@ def export_onnx(model: Model, path: str | os.PathLike, precision: str = "float",
     exported = network_to_onnx(model.network, precision)
     entry = exported.metadata_props.add()
     entry.key, entry.value = CARD, json.dumps(model.card)
-    with written_whole(path, overwrite) as beside:
+    with _exported(path, overwrite) as beside:
         beside.write_bytes(exported.SerializeToString())
         session = onnxruntime.InferenceSession(beside, providers=["CPUExecutionProvider"])
 
@@ -75,7 +74,7 @@ def export_safetensors(
         tensors["thumbnail"] = (model.thumbnail.clamp(0, 1) * 255).round().to(torch.uint8).contiguous()
     card = {**model.card, "network": {"name": network.name, "arguments": dict(network.arguments)}}
     metadata = {"format": FORMAT, "version": str(FORMAT_VERSION), "card": json.dumps(card)}
-    with written_whole(path, overwrite) as beside:
+    with _exported(path, overwrite) as beside:
         save_file(tensors, beside, metadata)
         difference = compare(Stylizer(model, "cpu"), Stylizer(load_model(beside), "cpu"))
         require_small(difference, reduced=half)
@@ -88,7 +87,7 @@ def export_torchscript(model: Model, path: str | os.PathLike, overwrite: bool = 
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # that TorchScript is in maintenance, and what tracing may have missed
         traced = torch.jit.trace(Traceable(network.cpu()), torch.rand(1, 3, 36, 41))
-    with written_whole(path, overwrite) as beside:
+    with _exported(path, overwrite) as beside:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.jit.save(traced, str(beside), _extra_files={"card.json": json.dumps(model.card)})
@@ -99,29 +98,8 @@ def export_torchscript(model: Model, path: str | os.PathLike, overwrite: bool = 
     return difference
 
 
-@contextmanager
-def written_whole(path: str | os.PathLike, overwrite: bool) -> Iterator[Path]:
-    """A name beside ``path``, with the same ending, that becomes ``path`` if nothing fails.
-
-    Raises:
-        InputError: the file exists, or cannot be written.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"--output {path} is a folder: give the name of a file.")
-    if path.exists() and not overwrite:
+def _exported(path: str | os.PathLike, overwrite: bool) -> AbstractContextManager[Path]:
+    """:func:`~fastnst.writing.written_whole`, unless there is a file that must stay."""
+    if os.path.exists(path) and not overwrite:
         raise InputError(f"{path} exists: add --overwrite to replace it, or give another --output.")
-    beside = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(path.suffix, f".{path.stem}.", path.parent)
-        os.close(handle)
-        beside = Path(name)
-        yield beside
-        beside.chmod(0o644)
-        os.replace(beside, path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}): choose another folder or make room.") from None
-    finally:
-        if beside is not None:
-            beside.unlink(missing_ok=True)
+    return written_whole(path)
