@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fastnst.errors import InputError
 from fastnst.networks.blocks import (
+    Chain,
     ConvBlock,
     InstanceNorm,
     ResidualBlock,
@@ -25,6 +26,9 @@ MINIMUM_SIZE = 16
 
 MOST_BLOCKS = 100
 """A model file may claim any number, and each block takes time and memory before its weights are looked for."""
+
+MOST_STYLES = 256
+"""Of one network; nobody has shown that one of this size learns more than 32 well (Dumoulin et al. 2017)."""
 
 OUTPUT_RANGE = 150.0 / 255.0
 """Half the output range in units of [0, 1]: 127.5 + 150 tanh(z) on 0..255 (jcjohnson/fast-neural-style)."""
@@ -55,6 +59,8 @@ class TransformerNetwork(nn.Module):
         trunk: channels of the residual blocks; None: four times ``width``, the paper's.
         kernel: side of the first and the last convolution's kernels, odd, 9 or less; the paper's is 9.
         separable: the residual blocks' convolutions are depthwise separable.
+        styles: how many styles share the convolutions, each with its own parameters of the normalisations (Dumoulin,
+            Shlens & Kudlur 2017, arXiv 1610.07629), at most :data:`MOST_STYLES`; None: one style.
 
     Raises:
         InputError: an argument has no meaning.
@@ -74,6 +80,7 @@ class TransformerNetwork(nn.Module):
         trunk: int | None = None,
         kernel: int = 9,
         separable: bool = False,
+        styles: int | None = None,
     ) -> None:
         super().__init__()
         if width < 1 or not 0 <= residual_blocks <= MOST_BLOCKS or not 0 <= grain <= 1 or not 0 < epsilon < 1:
@@ -89,31 +96,35 @@ class TransformerNetwork(nn.Module):
             raise InputError(
                 f"network trunk={trunk}, kernel={kernel}: expected trunk >= 1 (or null), kernel 1, 3, 5, 7 or 9."
             )
+        if styles is not None and not 1 <= styles <= MOST_STYLES:
+            raise InputError(f"network styles={styles}: expected 1 to {MOST_STYLES} styles (or null).")
         up = UpsampleBlock if upsampling == "nearest" else TransposedBlock
         self.arguments: dict[str, Any] = {
             "width": width, "residual_blocks": residual_blocks, "upsampling": upsampling, "grain": grain,
             "output": output, "epsilon": epsilon, "trunk": trunk, "kernel": kernel, "separable": separable,
+            "styles": styles,
         }  # fmt: skip
         trunk = 4 * width if trunk is None else trunk
         self.grain = Grain(grain)
-        self.encoder = nn.Sequential(
-            ConvBlock(3, width, kernel),
-            ConvBlock(width, 2 * width, 3, stride=2),
-            ConvBlock(2 * width, trunk, 3, stride=2),
+        self.encoder = Chain(
+            ConvBlock(3, width, kernel, styles=styles),
+            ConvBlock(width, 2 * width, 3, stride=2, styles=styles),
+            ConvBlock(2 * width, trunk, 3, stride=2, styles=styles),
         )
-        self.residual = nn.Sequential(*(ResidualBlock(trunk, separable) for _ in range(residual_blocks)))
-        self.decoder = nn.Sequential(up(trunk, 2 * width), up(2 * width, width))
+        self.residual = Chain(*(ResidualBlock(trunk, separable, styles) for _ in range(residual_blocks)))
+        self.decoder = Chain(up(trunk, 2 * width, styles), up(2 * width, width, styles))
         self.to_rgb = reflected_conv(width, 3, kernel)
         for norm in self.modules():
             if isinstance(norm, InstanceNorm):
                 norm.eps = epsilon
 
-    def forward(self, content: Tensor, origin: tuple[int, int] = (0, 0)) -> Tensor:
+    def forward(self, content: Tensor, origin: tuple[int, int] = (0, 0), style: Tensor | None = None) -> Tensor:
         """Stylize pictures of any size from 16x16 up.
 
         Args:
             content: (N, 3, H, W), RGB in [0, 1].
             origin: of the grain.
+            style: (N, S), the share of each style in each picture; None for a network of one style.
 
         Returns:
             (N, 3, H, W), RGB; with the paper's tanh in [-0.09, 1.09]; to be clamped to [0, 1] before it is shown.
@@ -121,17 +132,17 @@ class TransformerNetwork(nn.Module):
         Raises:
             ValueError: height or width is under 16.
         """
-        return self.to_unit_range(self.preactivation(content, origin))
+        return self.to_unit_range(self.preactivation(content, origin, style))
 
     def to_unit_range(self, z: Tensor) -> Tensor:
         """What the last convolution gives, as RGB; by default the scaled tanh 0.5 + 150/255 tanh(z). Any shape."""
         return OUTPUTS[self.arguments["output"]](z)
 
-    def preactivation(self, content: Tensor, origin: tuple[int, int] = (0, 0)) -> Tensor:
+    def preactivation(self, content: Tensor, origin: tuple[int, int] = (0, 0), style: Tensor | None = None) -> Tensor:
         """What the last convolution gives, (N, 3, H, W): training keeps it where the tanh still has a gradient."""
-        return self.convolve(self.grain(content, origin))
+        return self.convolve(self.grain(content, origin), style)
 
-    def convolve(self, grainy: Tensor) -> Tensor:
+    def convolve(self, grainy: Tensor, style: Tensor | None = None) -> Tensor:
         """All layers for pictures (N, 3, H, W) that have their grain, up to the last convolution."""
         height, width = grainy.shape[-2:]
         if height < MINIMUM_SIZE or width < MINIMUM_SIZE:
@@ -141,8 +152,25 @@ class TransformerNetwork(nn.Module):
         # -width % 4 by another way: torch 2.15 cannot compile a remainder of a negative size that varies.
         right, below = 3 - (width + 3) % 4, 3 - (height + 3) % 4
         x = F.pad(2.0 * grainy - 1.0, (0, right, 0, below), mode="reflect")
-        x = self.to_rgb(self.decoder(self.residual(self.encoder(x))))
-        return x[..., :height, :width]
+        x = self.decoder(self.residual(self.encoder(x, style), style), style)
+        return self.to_rgb(x)[..., :height, :width]
+
+    @torch.no_grad()
+    def of_style(self, shares: Tensor) -> TransformerNetwork:
+        """A network of one style from one of many: its convolutions, and the normalisations of a mixture of styles.
+
+        Args:
+            shares: (S,), the share of each style.
+
+        Returns:
+            A network that shares no memory with this one.
+        """
+        single = type(self)(**{**self.arguments, "styles": None}).to(self.to_rgb.weight)
+        own = self.state_dict()
+        for name, value in single.state_dict().items():  # in place
+            rows = own[name]
+            value.copy_(shares.to(rows) @ rows if rows.ndim > value.ndim else rows)
+        return single.train(self.training)
 
 
 NETWORKS: dict[str, Callable[..., TransformerNetwork]] = {TransformerNetwork.name: TransformerNetwork}

@@ -43,7 +43,7 @@ def test_measured_statistics_handed_back_change_nothing():
     norm, _ = normalisers()
     x = torch.randn(2, 5, 6, 8) * 4 - 1
     expected = norm(x)
-    torch.testing.assert_close(norm(x, statistics(x)), expected)
+    torch.testing.assert_close(norm(x, statistics=statistics(x)), expected)
 
 
 def test_a_tile_with_the_statistics_of_the_whole_picture_equals_that_part_of_the_whole_result():
@@ -52,7 +52,7 @@ def test_a_tile_with_the_statistics_of_the_whole_picture_equals_that_part_of_the
     x = torch.randn(1, 5, 16, 16) * torch.linspace(0.1, 3, 16)
     whole = norm(x)
     alone = norm(x[..., 4:12, :6])
-    torch.testing.assert_close(norm(x[..., 4:12, :6], statistics(x)), whole[..., 4:12, :6])
+    torch.testing.assert_close(norm(x[..., 4:12, :6], statistics=statistics(x)), whole[..., 4:12, :6])
     assert not torch.allclose(alone, whole[..., 4:12, :6], atol=0.1)
     assert list(norm.state_dict()) == ["weight", "bias"]
 
@@ -63,7 +63,7 @@ def test_instance_norm_gradients(handed):
     norm = InstanceNorm(2).double()
     x = torch.randn(2, 2, 3, 4, dtype=torch.float64, requires_grad=True)
     others = statistics(torch.randn(1, 2, 5, 5, dtype=torch.float64)) if handed else None
-    assert torch.autograd.gradcheck(lambda x: norm(x, others), x)
+    assert torch.autograd.gradcheck(lambda x: norm(x, statistics=others), x)
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ class Piece:
 
     def __call__(self, x: Tensor) -> Tensor:
         for layer in self.layers:
-            x = layer(x, self.statistics) if isinstance(layer, InstanceNorm) else layer(x)
+            x = layer(x, statistics=self.statistics) if isinstance(layer, InstanceNorm) else layer(x)
         return x
 
 
