@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -54,7 +54,7 @@ class PerceptualLoss(nn.Module):
 
     Args:
         vgg: loss network; it must have been built with all layers named below.
-        style: the style picture (1, 3, H, W), RGB in [0, 1], any size that the loss network takes.
+        style: the style picture (1, 3, H, W), RGB in [0, 1], any size that the loss network takes; or several of them.
         content_layers: ``{layer: weight}``.
         style_layers: ``{layer: weight}``.
         content_weight, style_weight, moments_weight, tv_weight: weight of each term, at least 0.
@@ -70,7 +70,7 @@ class PerceptualLoss(nn.Module):
     def __init__(
         self,
         vgg: VGG,
-        style: Tensor,
+        style: Tensor | Sequence[Tensor],
         content_layers: Mapping[str, float] = CONTENT_LAYERS,
         style_layers: Mapping[str, float] = STYLE_LAYERS,
         content_weight: float = 1.0,
@@ -112,35 +112,55 @@ class PerceptualLoss(nn.Module):
         self.content_distance, self.style_distance = content_distance, style_distance
         self.tv_form = tv_form
         self.tv_range = tv_range
-        if min(style.shape[-2:]) < vgg.minimum_size:
-            size = f"{style.shape[-1]}x{style.shape[-2]}"
-            raise InputError(
-                f"the style picture is {size}: the loss network's {vgg.layers[-1]} needs at least "
-                f"{vgg.minimum_size}x{vgg.minimum_size} pixels; give a larger picture or style.size."
-            )
-        with torch.no_grad():
-            for layer, features in vgg(style, list(self.style_layers)).items() if self.style_layers else ():
-                for term, statistics in STATISTICS.items():
-                    self.register_buffer(f"{term}_{layer}", statistics(features)[0])
+        described: dict[str, list[Tensor]] = {}
+        for picture in [style] if isinstance(style, Tensor) else style:
+            if min(picture.shape[-2:]) < vgg.minimum_size:
+                size = f"{picture.shape[-1]}x{picture.shape[-2]}"
+                raise InputError(
+                    f"the style picture is {size}: the loss network's {vgg.layers[-1]} needs at least "
+                    f"{vgg.minimum_size}x{vgg.minimum_size} pixels; give a larger picture or style.size."
+                )
+            with torch.no_grad():
+                for layer, features in vgg(picture, list(self.style_layers)).items() if self.style_layers else ():
+                    for term, statistics in STATISTICS.items():
+                        described.setdefault(f"{term}_{layer}", []).append(statistics(features))
+        for name, of_all in described.items():
+            self.register_buffer(name, torch.cat(of_all))
 
-    def target_gram(self, layer: str) -> Tensor:
-        """The style picture's Gram matrix (C, C) at ``layer``."""
-        return self.get_buffer(f"style_{layer}")
+    def target_gram(self, layer: str, style: int = 0) -> Tensor:
+        """A style picture's Gram matrix (C, C) at ``layer``."""
+        return self.get_buffer(f"style_{layer}")[style]
 
     @torch.no_grad()
     def content_features(self, content: Tensor) -> dict[str, Tensor]:
         """What a stylized picture is compared with: the content layers' features of ``content`` (N, 3, H, W)."""
         return self.vgg(content, list(self.content_layers)) if self.content_layers else {}
 
-    def forward(self, stylized: Tensor, content: Tensor | Mapping[str, Tensor]) -> Objective:
+    def forward(self, stylized: Tensor, content: Tensor | Mapping[str, Tensor], style: int = 0) -> Objective:
         """Compare stylized pictures with their content pictures and with the style.
 
         Args:
             stylized: (N, 3, H, W), RGB in [0, 1] (values outside are measured as they are).
             content: (N, 3, H, W), or what :meth:`content_features` made of it.
+            style: which of several style pictures.
         """
         targets = self.content_features(content) if isinstance(content, Tensor) else content
-        features = self.vgg(stylized)
+        return self._compare(stylized, self.vgg(stylized), targets, style)
+
+    def each(self, stylized: Tensor, content: Tensor, styles: Sequence[int]) -> list[Objective]:
+        """The objective of each of N pictures by itself, with the style of each; otherwise as :meth:`forward`."""
+        targets, features = self.content_features(content), self.vgg(stylized)
+
+        def of(n: int, maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {layer: values[n : n + 1] for layer, values in maps.items()}
+
+        return [
+            self._compare(stylized[n : n + 1], of(n, features), of(n, targets), style) for n, style in enumerate(styles)
+        ]
+
+    def _compare(
+        self, stylized: Tensor, features: Mapping[str, Tensor], targets: Mapping[str, Tensor], style: int
+    ) -> Objective:
         compare_content = CONTENT_DISTANCES[self.content_distance]
         compare_style = STYLE_DISTANCES[self.style_distance]
         layers, terms = {}, {name: stylized.new_zeros(()) for name in ("content", *STATISTICS)}
@@ -149,12 +169,27 @@ class PerceptualLoss(nn.Module):
             terms["content"] = terms["content"] + weight * layers[f"content/{layer}"]
         for layer, weight in self.style_layers.items():
             for term, statistics in STATISTICS.items():
-                target = self.get_buffer(f"{term}_{layer}")
+                target = self.get_buffer(f"{term}_{layer}")[style]
                 layers[f"{term}/{layer}"] = compare_style(statistics(features[layer]), target)
                 terms[term] = terms[term] + weight * layers[f"{term}/{layer}"]
         terms["total_variation"] = functional.total_variation(self.tv_range * stylized, self.tv_form)
         weighted = {name: self.weights[name] * value for name, value in terms.items()}
         return Objective(sum(weighted.values(), stylized.new_zeros(())), terms, weighted, layers)
+
+
+def mean(objectives: Sequence[Objective]) -> Objective:
+    """The objective of several pictures, from that of each."""
+
+    def of(values: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        return {name: torch.stack([one[name] for one in values]).mean() for name in values[0]}
+
+    total = torch.stack([one.total for one in objectives]).mean()
+    return Objective(
+        total,
+        of([one.terms for one in objectives]),
+        of([one.weighted for one in objectives]),
+        of([one.layers for one in objectives]),
+    )
 
 
 def current_arguments(loss: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import torch
 from fastnst.errors import InputError
 from fastnst.features import VGG, load_vgg_weights
 from fastnst.losses import PerceptualLoss
-from fastnst.losses.perceptual import current_arguments
+from fastnst.losses.perceptual import current_arguments, mean
 
 CONTENT = {"relu2_2": 2.0}
 STYLE = {"relu1_2": 1.0, "relu2_2": 0.5}
@@ -202,3 +202,19 @@ def test_what_is_refused(vgg, pictures, options, message):
 def test_a_style_picture_too_small_for_the_deepest_layer(vgg):
     with pytest.raises(InputError, match=r"1x1: .*relu2_2 needs at least 2x2"):
         build(vgg, torch.rand(1, 3, 1, 1))
+
+
+def test_many_styles_are_the_losses_of_each(vgg):
+    """Each picture with its own style is what a loss with that style alone says of it; the mean is that of a batch."""
+    torch.manual_seed(5)
+
+    styles = [torch.rand(1, 3, 40 + 8 * n, 48) for n in range(3)]
+    x, c = torch.rand(3, 3, 32, 40), torch.rand(3, 3, 32, 40)
+    each = build(vgg, styles).each(x, c, [2, 0, 2])
+    for n, number in enumerate([2, 0, 2]):
+        alone = build(vgg, styles[number])(x[n : n + 1], c[n : n + 1])
+        torch.testing.assert_close(each[n], alone)
+        torch.testing.assert_close(build(vgg, styles)(x[n : n + 1], c[n : n + 1], number), alone)
+    assert abs(each[0].total - each[1].total) > 1e-3
+    same = build(vgg, styles[1])
+    torch.testing.assert_close(mean(same.each(x, c, [0, 0, 0])), same(x, c))
