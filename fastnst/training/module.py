@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fastnst.errors import InputError
 from fastnst.losses import Objective, PerceptualLoss
+from fastnst.losses.perceptual import mean
 from fastnst.networks import TransformerNetwork
 from fastnst.training.muon import Muon
 
@@ -26,7 +27,7 @@ at the beginning, 1 when the pictures differ by 25 of 255 levels), which the opt
 
 
 class StyleTransferModule(pl.LightningModule):
-    """Train a transformation network on one style.
+    """Train a transformation network on one style, or one of many styles on all of them in turn.
 
     Args:
         network: the network to train.
@@ -39,11 +40,12 @@ class StyleTransferModule(pl.LightningModule):
             in units of the objective (1: an excess of 1 costs as much as the whole objective): beyond, the tanh is flat
             and white or black patches would stay for good.
         range_limit: in units of the tanh's argument.
-        seed: of the grain's place in each step, which depends on it and on the step only, so that a resumed run sees
-            the same.
+        seed: of the grain's place and the styles' order, which depend on it and on the step only, so that a resumed run
+            sees the same.
         teacher: a trained network whose pictures this one imitates first (distillation, Hinton, Vinyals & Dean 2015,
             arXiv 1503.02531); such a step needs no loss network and takes about a third of the time.
         teacher_steps: how many steps do that.
+        styles: names of a network's many styles, in the order of its rows; none for a network of one style.
 
     Attributes:
         learning_rate_scale: multiplies the schedule from the next step on; lowered by whoever finds it too fast.
@@ -66,6 +68,7 @@ class StyleTransferModule(pl.LightningModule):
         optimizer: str = "adam",
         teacher: TransformerNetwork | None = None,
         teacher_steps: int = 0,
+        styles: Sequence[str] = (),
     ) -> None:
         super().__init__()
         numbers = {"learning_rate": learning_rate, "range_weight": range_weight}
@@ -89,16 +92,23 @@ class StyleTransferModule(pl.LightningModule):
         self.seed = seed
         self.teacher = None if teacher is None else teacher.eval().requires_grad_(False)
         self.teacher_steps = teacher_steps
+        self.styles = list(styles)
         self.learning_rate_scale = 1.0
         self.last_objective: Objective | None = None
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         """Stylize, compare, log: the loss to descend on for a batch ``{"images": (N, 3, H, W) in [0, 1]}``."""
-        stylized, excess = self.stylize(batch["images"])
+        content = batch["images"]
+        styles = self.styles_of(self.global_step, len(content))
+        stylized, excess = self.stylize(content, styles)
         if self.teacher is not None and self.global_step < self.teacher_steps:
-            objective = self.imitation(stylized, batch["images"])
+            objective = self.imitation(stylized, content)
+        elif styles:
+            each = self.loss.each(stylized, content, styles)
+            objective = mean(each)
+            self._record_styles("train", styles, each)
         else:
-            objective = self.loss(stylized, batch["images"])
+            objective = self.loss(stylized, content)
         penalty = self.range_weight * objective.total.detach() * excess
         self._record("train", objective, penalty)
         return objective.total + penalty
@@ -106,12 +116,34 @@ class StyleTransferModule(pl.LightningModule):
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
         """The objective on held-out photographs, as ``held_out/...``."""
         content = batch["images"]
-        self._record("held_out", self.loss(self.network(content).float().clamp(0, 1), content))
+        if not self.styles:
+            self._record("held_out", self.loss(self.network(content).float().clamp(0, 1), content))
+            return
+        targets, each = self.loss.content_features(content), []
+        for number in range(len(self.styles)):
+            shares = self.shares([number] * len(content))
+            each.append(self.loss(self.network(content, style=shares).float().clamp(0, 1), targets, number))
+        self._record("held_out", mean(each))
+        self._record_styles("held_out", range(len(self.styles)), each)
 
-    def stylize(self, content: Tensor) -> tuple[Tensor, Tensor]:
+    def stylize(self, content: Tensor, styles: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
         """The network's picture of ``content`` (N, 3, H, W), and the mean squared excess of what enters the tanh."""
-        z = self.network.preactivation(content, self.grain_origin()).float()
+        shares = self.shares(styles) if styles else None
+        z = self.network.preactivation(content, self.grain_origin(), shares).float()
         return self.network.to_unit_range(z), torch.relu(z.abs() - self.range_limit).square().mean()
+
+    def styles_of(self, step: int, pictures: int) -> list[int]:
+        """The style of each of a step's pictures on this device: all styles in turn, each time in another order."""
+        if not self.styles:
+            return []
+        world, rank = (self.trainer.world_size, self.global_rank) if self._trainer is not None else (1, 0)
+        first = (step * world + rank) * pictures
+        rounds = [divmod(place, len(self.styles)) for place in range(first, first + pictures)]
+        return [int(np.random.default_rng((self.seed, turn)).permutation(len(self.styles))[k]) for turn, k in rounds]
+
+    def shares(self, styles: Sequence[int]) -> Tensor:
+        """One style for each of N pictures as the network takes it, (N, S)."""
+        return torch.eye(len(self.styles), device=self.device)[list(styles)]
 
     def imitation(self, stylized: Tensor, content: Tensor) -> Objective:
         """How far the network's pictures (N, 3, H, W) are from those that the teacher makes of ``content``."""
@@ -175,6 +207,11 @@ class StyleTransferModule(pl.LightningModule):
                 mean = self.trainer.strategy.reduce(torch.stack(list(values.values())), reduce_op="mean")
                 values = dict(zip(values, mean, strict=True))
         self.log_dict(values, sync_dist=stage == "held_out", logger=False)  # Curves writes them
+
+    def _record_styles(self, stage: str, styles: Sequence[int], each: Sequence[Objective]) -> None:
+        """The objective of each style, as ``train/styles/candy``; in training of those that this device just saw."""
+        values = {f"{stage}/styles/{self.styles[n]}": one.total.detach() for n, one in zip(styles, each, strict=True)}
+        self.log_dict(values, sync_dist=stage == "held_out", logger=False)
 
 
 def one_cycle(progress: float, warm_up: float = 0.15, start: float = 0.04) -> float:

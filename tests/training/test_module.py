@@ -222,3 +222,54 @@ def test_without_a_compiler_the_training_goes_on(build, monkeypatch):
     with pytest.warns(UserWarning, match=r"trainer.compile needs a C\+\+ compiler .*not found.* uncompiled"):
         speed_up(module, {"accelerator": "cpu", "channels_last": False, "compile": True})
     assert len(descend(module, 1)) == 1
+
+
+def many_styles(vgg, names=("a", "b", "c")) -> StyleTransferModule:
+    torch.manual_seed(0)
+    loss = PerceptualLoss(
+        copy.deepcopy(vgg), [torch.rand(1, 3, 32, 32 + 4 * n) for n, _ in enumerate(names)], LAYERS, LAYERS
+    )
+    network = build_network("transformer", {"width": 4, "residual_blocks": 1, "styles": len(names)})
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim == 2:
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    module = StyleTransferModule(network, loss, steps=10, styles=names)
+    module.logged = {}
+    module.log_dict = lambda values, **_: module.logged.update(values)  # type: ignore[method-assign]
+    return module
+
+
+def test_styles_take_turns(vgg):
+    """Of any three pictures in a row from a multiple of three on each has another style; the order is not always one."""
+    module = many_styles(vgg)
+    seen = [number for step in range(30) for number in module.styles_of(step, 2)]
+    rounds = [tuple(seen[i : i + 3]) for i in range(0, 60, 3)]
+    assert all(sorted(each) == [0, 1, 2] for each in rounds) and len(set(rounds)) > 2
+    assert seen == [number for step in range(60) for number in module.styles_of(step, 1)]  # of the step alone
+
+
+def test_a_step_of_many_styles_by_hand(vgg):
+    module, content = many_styles(vgg), batch()["images"]
+    styles = module.styles_of(0, 2)
+    total = module.training_step(batch(), 0)
+    objectives = []
+    for picture, number in zip(content.split(1), styles, strict=True):
+        alone = module.network.of_style(torch.eye(3)[number])
+        objectives.append(module.loss(alone(picture), picture, number).total)
+        torch.testing.assert_close(module.logged[f"train/styles/{'abc'[number]}"], objectives[-1])
+    torch.testing.assert_close(total, torch.stack(objectives).mean())
+    assert styles[0] != styles[1] and abs(objectives[0] - objectives[1]) > 1e-3
+
+
+def test_validation_shows_every_style(vgg):
+    module, content = many_styles(vgg), batch()["images"]
+    with torch.no_grad():
+        module.validation_step(batch(), 0)
+        expected = [
+            module.loss(module.network.of_style(torch.eye(3)[n])(content).clamp(0, 1), content, n).total
+            for n in range(3)
+        ]
+    for name, value in zip("abc", expected, strict=True):
+        torch.testing.assert_close(module.logged[f"held_out/styles/{name}"], value)
+    torch.testing.assert_close(module.logged["held_out/total"], torch.stack(expected).mean())
