@@ -241,7 +241,7 @@ def many_styles(vgg, names=("a", "b", "c")) -> StyleTransferModule:
 
 
 def test_styles_take_turns(vgg):
-    """Of any three pictures in a row from a multiple of three on each has another style; the order is not always one."""
+    """Each three pictures have three styles, in another order each time."""
     module = many_styles(vgg)
     seen = [number for step in range(30) for number in module.styles_of(step, 2)]
     rounds = [tuple(seen[i : i + 3]) for i in range(0, 60, 3)]
