@@ -96,6 +96,10 @@ def check_card(card: Any) -> None:
     style = card.get("style")
     if style is not None and not (isinstance(style, dict) and is_plain_name(style.get("name"))):
         raise Untrusted("its card has no plain name for its style")
+    styles = card.get("styles", [])
+    names = [each.get("name") for each in styles if isinstance(each, dict)] if isinstance(styles, list) else [None]
+    if not all(map(is_plain_name, names)) or len(set(names)) < len(styles):
+        raise Untrusted("its card has no plain names for its styles")
 
 
 def check_plain(record: Any, what: str) -> list[Any]:

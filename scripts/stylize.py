@@ -24,6 +24,7 @@ from fastnst.images.color import COLOR_MODES
 from fastnst.images.reading import MAX_PIXELS
 from fastnst.images.saving import save_image
 from fastnst.models.model_file import find_model, load_model, style_name
+from fastnst.models.styles import pick, shares_from_text
 
 if fresh:
     gc.freeze()
@@ -59,6 +60,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--model", required=True, action="append", help="model file or name in checkpoints/; several: see --mix")
+    add("--style", help="of a model with many: a name, or shares of several, for instance candy=0.6,ink=0.4")
     add("--mix", type=shares, help="share of each --model, for instance 0.6,0.4 (default: equal shares)")
     add("--input", type=Path, help="picture, folder, GIF, video, or - for standard input; `samples`: the sample photos")
     add("--output", type=Path, help="file, folder, or - for standard output (default: in stylized/); extension: format")
@@ -99,6 +101,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     paths = [find_model(name) for name in options.model]
     models = [load_model(path) for path in paths]
+    if options.style is not None:
+        if len(models) > 1:
+            raise InputError("--style picks from one --model: give one of them.")
+        models = [pick(models[0], shares_from_text(options.style))]
     if options.info:
         print(json.dumps(models[0].card if len(models) == 1 else [model.card for model in models], indent=2))
         return 0
@@ -107,6 +113,8 @@ def main(arguments: list[str] | None = None) -> int:
     from fastnst.stylization.files.standard_streams import STREAM, files_for_streams
 
     names = [style_name(path, model.card) for path, model in zip(paths, models, strict=True)]
+    if options.style is not None:
+        names = [models[0].card["style"]["name"]]
     source = options.input or next(photo for photo in sample_photos() if photo.stem == "chelsea")
     out = sys.stderr if options.output == STREAM else sys.stdout
     with files_for_streams(source, options.output, options.format, sys.stdin, sys.stdout) as files:

@@ -20,6 +20,7 @@ from fastnst.images.reading import read_image_with_alpha
 from fastnst.images.saving import save_image
 from fastnst.images.tensors import to_pil
 from fastnst.models.model_file import SHIPPED, Model, find_model, load_model, style_name
+from fastnst.models.styles import pick, style_names
 from fastnst.stylization import Stylizer
 from fastnst.stylization.controls import Controls
 
@@ -68,8 +69,9 @@ class Atelier:
         self.models: dict[str, Model] = {}
         for path in paths:
             model = load_model(path)
-            name = style_name(path, model.card)
-            self.models[name if name not in self.models else f"{name} {len(self.models) + 1}"] = model
+            several = {name: pick(model, {name: 1}) for name in style_names(model)}
+            for name, one in (several or {style_name(path, model.card): model}).items():
+                self.models[name if name not in self.models else f"{name} {len(self.models) + 1}"] = one
         self.stylizers = {name: Stylizer(model, device) for name, model in self.models.items()}
         self.locks = {name: threading.Lock() for name in self.models}
         self.max_seconds = max_seconds

@@ -42,7 +42,7 @@ class Model(NamedTuple):
         network: in evaluation mode, on the CPU, float32.
         card: plain values: format version, network and its arguments, style, settings, data, steps, seconds, losses,
             versions, commit.
-        thumbnail: the style picture, (3, H, W) in [0, 1], or None.
+        thumbnail: the style picture, (3, H, W) in [0, 1], or None; of a network of S styles (S, 3, H, W).
     """
 
     network: TransformerNetwork
@@ -61,7 +61,7 @@ def save_model(
         path: replaced if it exists; who must not replace a file asks first.
         network: its class is found again by the card's ``network`` entry, which this function writes.
         card: plain values only (numbers, strings, lists, dicts).
-        thumbnail: the style picture (3, H, W), RGB in [0, 1], kept as 8-bit values.
+        thumbnail: the style picture (3, H, W), or S of them, RGB in [0, 1], kept as 8-bit values.
 
     Raises:
         InputError: the file cannot be written.
@@ -80,10 +80,10 @@ def save_model(
         "weights": {name: _short(value.detach().float().cpu()) for name, value in network.state_dict().items()},
         "thumbnail": None if thumbnail is None else (thumbnail.clamp(0, 1) * 255).round().to(torch.uint8).cpu(),
     }
-    style = content["card"].get("style")
-    if isinstance(style, dict) and not is_plain_name(style.get("name")):  # as load_model wants it
-        name = str(style.get("name")).translate(dict.fromkeys(map(ord, "/\\:"), "_")).lstrip(".")
-        style["name"] = name[:LONGEST_NAME] or "unnamed"
+    for style in (content["card"].get("style"), *content["card"].get("styles", [])):
+        if isinstance(style, dict) and not is_plain_name(style.get("name")):  # as load_model wants it
+            name = str(style.get("name")).translate(dict.fromkeys(map(ord, "/\\:"), "_")).lstrip(".")
+            style["name"] = name[:LONGEST_NAME] or "unnamed"
     whole = io.BytesIO()  # torch's own writer answers a full disk with an abort of its bookkeeping
     torch.save(content, whole)
     with written_whole(path) as beside:
@@ -134,7 +134,9 @@ def load_model(path: str | os.PathLike) -> Model:
         with torch.device("meta"):  # names and shapes alone: whatever the card asks for, its weights are in the file
             network = build_network(card["network"]["name"], card["network"]["arguments"])
         network.load_state_dict({name: value.contiguous() for name, value in weights.items()}, assign=True)
-        thumbnail = None if thumbnail is None else _as_picture(thumbnail)
+        if len(card.get("styles", [])) != (network.arguments["styles"] or 0):
+            raise Untrusted(f"its card names {len(card.get('styles', []))} styles, its network has others")
+        thumbnail = None if thumbnail is None else _as_picture(thumbnail, network.arguments["styles"])
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
@@ -143,9 +145,10 @@ def load_model(path: str | os.PathLike) -> Model:
     return Model(network.float().eval().requires_grad_(False), card, thumbnail)
 
 
-def _as_picture(thumbnail: Tensor) -> Tensor:
-    if thumbnail.dtype != torch.uint8 or thumbnail.ndim != 3 or thumbnail.shape[0] != 3 or 0 in thumbnail.shape:
-        raise Untrusted(f"its thumbnail has shape {tuple(thumbnail.shape)!s:.50} and not (3, H, W) bytes")
+def _as_picture(thumbnail: Tensor, styles: int | None) -> Tensor:
+    expected = (3,) if styles is None else (styles, 3)
+    if thumbnail.dtype != torch.uint8 or thumbnail.shape[:-2] != expected or 0 in thumbnail.shape:
+        raise Untrusted(f"its thumbnail has shape {tuple(thumbnail.shape)!s:.50} and not {(*expected, 'H', 'W')} bytes")
     return thumbnail.float() / 255
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from fastnst.errors import InputError, is_out_of_memory
 from fastnst.images.resizing import resize
 from fastnst.models.model_file import Model, find_model, load_model
+from fastnst.models.styles import style_names
 from fastnst.networks.transformer import MINIMUM_SIZE
 from fastnst.stylization import memory_estimate
 from fastnst.stylization.controls import Controls
@@ -50,6 +51,9 @@ class Stylizer:
         if not given:
             raise InputError("no model was given: expected at least one.")
         models = [one if isinstance(one, Model) else load_model(find_model(os.fspath(one))) for one in given]
+        for one in models:
+            if known := style_names(one):
+                raise InputError(f"the model has {len(known)} styles: pick one of {', '.join(known)}.")
         self.mix = check_mix(mix, len(models))
         if tile is not None and tile < 1:
             raise InputError(f"tile={tile}: expected a side in pixels, for instance {DEFAULT_TILE}.")

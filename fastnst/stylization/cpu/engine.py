@@ -72,7 +72,9 @@ class CpuEngine:
 
         Half of its last kernel must be an even number of pixels (9x9 or 5x5), see :func:`kernel_of_phases`.
         """
-        if type(network) is not TransformerNetwork or network.arguments["upsampling"] != "nearest":
+        if type(network) is not TransformerNetwork or network.arguments["styles"] is not None:
+            return False
+        if network.arguments["upsampling"] != "nearest":
             return False
         if network.arguments["kernel"] not in (5, 9):
             return False
