@@ -42,6 +42,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
     """The configuration as plain, resolved values."""
     if config.get("command", "train") != "train":
         raise InputError("this experiment is a preset of scripts/optimize.py, not of training: give it there.")
+    if OmegaConf.is_missing(config.style, "images"):
+        raise InputError("style=many needs the pictures: add style.images=[A.jpg,B.jpg], or a folder.")
     if OmegaConf.is_missing(config.style, "image"):
         raise InputError("style=custom needs the picture to train on: add style.image=PATH.")
     if OmegaConf.is_missing(config.data, "root"):
@@ -75,15 +77,16 @@ def train(config: DictConfig) -> Path:
 
     from fastnst.data.datamodule import PhotoDataModule
     from fastnst.models.publishing import check_publishable
-    from fastnst.training.build import build_callbacks, build_module, read_style
+    from fastnst.training.build import build_callbacks, build_module
     from fastnst.training.console import keep_quiet
     from fastnst.training.ending import finish
     from fastnst.training.machine.out_of_memory import out_of_memory_says_what_to_lower
     from fastnst.training.machine.processes import GO_ON, announce_dead_processes, is_first_process, lost_process
-    from fastnst.training.resume.resumption import find_resume_point, fingerprint
+    from fastnst.training.resume.resumption import find_resume_point
     from fastnst.training.resume.run_folder import find_checkpoint, open_run_folder, set_aside
     from fastnst.training.speed_up import speed_up
     from fastnst.training.start import begin_from
+    from fastnst.training.style_pictures import find_styles, fingerprint, read_style, read_styles
     from fastnst.training.trainer import build_trainer, fit
 
     keep_quiet()
@@ -102,19 +105,24 @@ def train(config: DictConfig) -> Path:
     if settings["publish"] is not None:
         check_publishable(settings["publish"])
     pl.seed_everything(settings["seed"], verbose=False)
-    style = read_style(settings["style"]["image"], settings["style"]["size"])
+    if settings["style"].get("images") is None:
+        pictures = [Path(settings["style"]["image"])]
+        styles = {settings["style"]["name"]: read_style(pictures[0], settings["style"]["size"])}
+    else:
+        pictures = find_styles(settings["style"]["images"])
+        styles = read_styles(pictures, settings["style"]["size"])
     data = PhotoDataModule(**settings["data"], steps=settings["trainer"]["max_steps"], seed=settings["seed"])
-    module = build_module(settings, style)
+    module = build_module(settings, styles)
     data.setup()
     if settings["initial"] is not None and resume is None:
-        begin_from(module, settings["initial"], style, data.some_photos(4))
+        begin_from(module, settings["initial"], list(styles.values()), data.some_photos(4))
     command = " ".join(["python scripts/train.py", *HydraConfig.get().overrides.task])
-    callbacks = build_callbacks(settings, command, data, style, folder)
+    callbacks = build_callbacks(settings, command, data, styles, pictures, folder)
     trainer = build_trainer(settings["trainer"], folder, callbacks, settings["validate_every"])
     point = None
     if resume is not None:
         point = find_resume_point(
-            resume, settings["style"]["name"], fingerprint(settings["style"]["image"]), module, settings,
+            resume, settings["style"]["name"], fingerprint(pictures), module, settings,
             trainer.fit_loop.state_dict(),
         )  # fmt: skip
     speed_up(module, settings["trainer"])
@@ -135,7 +143,7 @@ def train(config: DictConfig) -> Path:
     try:
         with out_of_memory_says_what_to_lower(settings["data"]["batch_size"], settings["data"]["image_size"]):
             fit(trainer, module, data, callbacks.stop, None if point is None else point.path)
-            finish(trainer, module, data, callbacks, settings, style, folder)
+            finish(trainer, module, data, callbacks, settings, styles, folder)
     except RuntimeError as error:
         if trainer.world_size == 1 or not lost_process(error):
             raise

@@ -33,14 +33,19 @@ def build_vgg(settings: Mapping[str, Any], layers: Sequence[str] | None = None, 
     return VGG(layers, weights, architecture, settings["pooling"])
 
 
-def build_objective(vgg: VGG, style: Tensor, loss: Mapping[str, Any], scale: float = 1.0) -> PerceptualLoss:
-    """The objective for a style picture.
+def build_objective(
+    vgg: VGG, style: Tensor | Sequence[Tensor], loss: Mapping[str, Any], scale: float = 1.0
+) -> PerceptualLoss:
+    """The objective for a style picture, or for several.
 
     Args:
         vgg: from :func:`build_vgg`.
-        style: (3, H, W) in [0, 1].
+        style: (3, H, W) in [0, 1], or several of them.
         loss: arguments of :class:`~fastnst.losses.PerceptualLoss`, of this or an older version.
         scale: the style picture is resized by this first; see :mod:`fastnst.optimization.pyramid`.
     """
-    style = resize_short_side(style, max(1, round(scale * min(style.shape[-2:]))))
-    return PerceptualLoss(vgg, style[None].to(vgg.mean), **current_arguments(loss))
+    pictures = [
+        resize_short_side(one, max(1, round(scale * min(one.shape[-2:]))))[None].to(vgg.mean)
+        for one in ([style] if isinstance(style, Tensor) else style)
+    ]
+    return PerceptualLoss(vgg, pictures, **current_arguments(loss))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,8 +10,6 @@ from torch import Tensor
 
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import InputError, require_whole
-from fastnst.images.reading import read_image
-from fastnst.images.resizing import resize_long_side, resize_short_side
 from fastnst.losses.from_settings import build_objective, build_vgg
 from fastnst.models.model_file import current_commit, find_model, load_model
 from fastnst.networks import TransformerNetwork, build_network
@@ -24,35 +22,20 @@ from fastnst.training.callbacks.stop_on_signals import StopOnSignals
 from fastnst.training.callbacks.tensorboard import Curves
 from fastnst.training.callbacks.training_bar import TrainingBar
 from fastnst.training.module import StyleTransferModule
-from fastnst.training.resume.resumption import fingerprint
-
-SMALLEST_STYLE = 32
-"""Pixels of a style picture's shorter side; less has no texture that the deepest layer could measure."""
+from fastnst.training.style_pictures import fingerprint, thumbnail
 
 
-def read_style(path: str | os.PathLike, size: int) -> Tensor:
-    """The style picture (3, H, W) in [0, 1], its shorter side ``size`` pixels long.
-
-    Raises:
-        InputError: it cannot be read, or it or ``size`` is too small.
-    """
-    require_whole("style.size", size, SMALLEST_STYLE)
-    picture = read_image(path)
-    height, width = picture.shape[-2:]
-    if min(height, width) < SMALLEST_STYLE:
-        raise InputError(f"the style picture {path} is {width}x{height}: expected at least {SMALLEST_STYLE} a side.")
-    return resize_short_side(picture, size)
-
-
-def build_module(settings: dict[str, Any], style: Tensor) -> StyleTransferModule:
-    """The network and the objective with the style (3, H, W), in the module that trains the one with the other."""
+def build_module(settings: dict[str, Any], styles: Mapping[str, Tensor]) -> StyleTransferModule:
+    """The network and the objective with the styles (3, H, W), in the module that trains the one with the other."""
+    many = len(styles) if len(styles) > 1 else None
     return StyleTransferModule(
-        build_network(settings["network"]["name"], settings["network"]["arguments"]),
-        build_objective(build_vgg(settings), style, settings["loss"]),
+        build_network(settings["network"]["name"], {**settings["network"]["arguments"], "styles": many}),
+        build_objective(build_vgg(settings), list(styles.values()), settings["loss"]),
         steps=settings["trainer"]["max_steps"],
         seed=settings["seed"],
         teacher=read_teacher(settings),
         teacher_steps=settings["teacher_steps"],
+        styles=list(styles) if many else [],
         **{key: settings[key] for key in ("optimizer", "learning_rate", "schedule", "range_weight")},
     )
 
@@ -85,7 +68,12 @@ class Callbacks(NamedTuple):
 
 
 def build_callbacks(
-    settings: dict[str, Any], command: str, data: PhotoDataModule, style: Tensor, folder: Path
+    settings: dict[str, Any],
+    command: str,
+    data: PhotoDataModule,
+    styles: Mapping[str, Tensor],
+    pictures: Sequence[Path],
+    folder: Path,
 ) -> Callbacks:
     """The callbacks of a run.
 
@@ -93,29 +81,30 @@ def build_callbacks(
         settings: of the run, plain values.
         command: that started it, for the model's card.
         data: set up.
-        style: (3, H, W) in [0, 1].
+        styles: (3, H, W) in [0, 1], by name.
+        pictures: their files.
         folder: the run's.
     """
 
-    card = {
+    card: dict[str, Any] = {
         "style": {"name": settings["style"]["name"], "size": settings["style"]["size"]},
         "data": {"source": data.source_name, "photographs": len(data.training_paths)},
         "command": command,
         "commit": current_commit(),
         "settings": settings,
     }
-    shown, read = (data.validation_paths, data.open_validation_photo) if data.validation_paths else (
+    if len(styles) > 1:
+        card["styles"] = [{"name": name} for name in styles]
+    photos, read = (data.validation_paths, data.open_validation_photo) if data.validation_paths else (
         data.training_paths, data.open_photo,
     )  # fmt: skip
-    pictures = fixed_pictures(shown[:4], settings["preview_size"], read)
+    shown = fixed_pictures(photos[:4], settings["preview_size"], read)
     return Callbacks(
         StopOnSignals(abandon=not settings["trainer"]["compile"]),
         NonFiniteGuard(),
         SkippedPhotos(folder),
         Curves(settings["trainer"]["log_every"]),
-        Previews(folder / "previews", pictures, style, settings["preview_every"], watch=OutputWatch()),
-        RunFiles(
-            folder, card, resize_long_side(style, 96), settings["save_every"], fingerprint(settings["style"]["image"])
-        ),
+        Previews(folder / "previews", shown, styles, settings["preview_every"], watch=OutputWatch()),
+        RunFiles(folder, card, thumbnail(list(styles.values())), settings["save_every"], fingerprint(pictures)),
         TrainingBar(settings["trainer"]["log_every"]),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def finish(
     data: PhotoDataModule,
     callbacks: Callbacks,
     settings: dict[str, Any],
-    style: Tensor,
+    styles: Mapping[str, Tensor],
     folder: Path,
 ) -> None:
     """Measure the held-out photographs a last time, complete the model file, publish, and say where everything lies.
@@ -45,13 +46,16 @@ def finish(
         sys.exit(128 + received)
     photos = data.validation_paths[: settings["final_photos"]]
     if photos and received is None:
-        network = module.network.eval()
-        figures = measure(network, photos, data.open_validation_photo, style, settings["final_size"])
-        files.card["fidelity"] = figures
-        print(
-            f"\nOn held-out photographs: content kept {figures['content']:.2f} (the photograph: 1), style distance "
-            f"{figures['style']:.2f} (the photograph: {figures['photograph_style']:.2f}, the painting: 0)."
-        )
+        print()
+        for number, (name, style) in enumerate(styles.items()):
+            network = module.network.eval()
+            if module.styles:
+                network = network.of_style(module.shares([number])[0])
+            figures = measure(network, photos, data.open_validation_photo, style, settings["final_size"])
+            (files.card["styles"][number] if module.styles else files.card)["fidelity"] = figures
+            kept = f"content kept {figures['content']:.2f} (the photograph: 1)"
+            distance = f"style distance {figures['style']:.2f} (the photograph: {figures['photograph_style']:.2f})"
+            print(f"{name} on held-out photographs: {kept}, {distance}.", flush=True)
     files.write_model(trainer, module)
     model = folder / MODEL
     log_hyperparameters(trainer, settings, files.metrics)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -16,26 +18,31 @@ CONTRASTS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 """Tried in turn, in units of the style picture's own contrast."""
 
 
-def begin_from(module: StyleTransferModule, model: str, style: Tensor, content: Tensor) -> None:
-    """Take the weights of a trained model, of this style or another one, as the first ones.
+def begin_from(module: StyleTransferModule, model: str, styles: Sequence[Tensor], content: Tensor) -> None:
+    """Take the weights of a trained model, of these styles or others, as the first ones.
+
+    Where the numbers of styles differ, every style begins as the mean of the model's.
 
     Args:
         model: a model file, or the name of one in ``checkpoints/``.
-        style: (3, H, W) in [0, 1].
+        styles: the style pictures, (3, H, W) in [0, 1].
         content: some photographs (N, 3, H, W) in [0, 1] to adapt the output on.
 
     Raises:
         InputError: it cannot be read, or its network is another one.
     """
     given, network = load_model(find_model(model)).network, module.network
-    if given.arguments != network.arguments:
+    if {**given.arguments, "styles": None} != {**network.arguments, "styles": None}:
         raise InputError(
             f"initial={model}: its network is {given.arguments}, this run's is {network.arguments}: give a model of "
             "the same network, or network.arguments that are its own."
         )
-    network.load_state_dict(given.state_dict())
-    if network.arguments["output"] == "tanh":
-        adapt_output(network, module.loss, style, content)
+    if given.arguments != network.arguments and (rows := given.arguments["styles"]):
+        given = given.of_style(torch.full((rows,), 1 / rows))
+    own = network.state_dict()
+    network.load_state_dict({name: value.expand_as(own[name]) for name, value in given.state_dict().items()})
+    if network.arguments["output"] == "tanh" and not module.styles:
+        adapt_output(network, module.loss, styles[0], content)
 
 
 @torch.no_grad()

@@ -63,7 +63,7 @@ def test_all_other_layers_are_the_models(vgg, network, quiet, tmp_path):
     torch.manual_seed(1)
     other = build_network("transformer", {"width": 4, "residual_blocks": 1})
     module = StyleTransferModule(other, PerceptualLoss(vgg, quiet[None], LAYERS, LAYERS), steps=1)
-    begin_from(module, str(tmp_path / "given.ckpt"), quiet, noise(2, 2, 3, 40, 40))
+    begin_from(module, str(tmp_path / "given.ckpt"), [quiet], noise(2, 2, 3, 40, 40))
     for name, value in network.state_dict().items():
         if not name.startswith("to_rgb"):
             torch.testing.assert_close(other.state_dict()[name], value, atol=1e-3, rtol=1e-3)  # files may be in half
@@ -73,4 +73,4 @@ def test_another_network_is_refused(vgg, network, quiet, tmp_path):
     save_model(tmp_path / "given.ckpt", build_network("transformer", {"width": 8, "residual_blocks": 1}), {})
     module = StyleTransferModule(network, PerceptualLoss(vgg, quiet[None], LAYERS, LAYERS), steps=1)
     with pytest.raises(InputError, match="give a model of the same network"):
-        begin_from(module, str(tmp_path / "given.ckpt"), quiet, noise(2, 2, 3, 40, 40))
+        begin_from(module, str(tmp_path / "given.ckpt"), [quiet], noise(2, 2, 3, 40, 40))

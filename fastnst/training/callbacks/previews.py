@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,12 @@ def fixed_pictures(photos: Sequence[Path], size: int, open_photo: OpenPhoto = op
 class Previews(pl.Callback):
     """Draws content above stylized, beside the style, at some early steps and then every so often.
 
+    Of many styles each has a row, with fewer pictures.
+
     Args:
         folder: ``step_000100.png`` and so on are written here, ``latest.png`` is always the newest.
         pictures: from :func:`fixed_pictures`.
-        style: the style picture (3, H, W).
+        styles: the style pictures (3, H, W) by name.
         every_n_steps: 0 for none but the last.
         early_steps: also drawn at these.
         watch: sees the stylized pictures too, and warns.
@@ -59,16 +61,20 @@ class Previews(pl.Callback):
         self,
         folder: Path,
         pictures: dict[str, Tensor],
-        style: Tensor,
+        styles: Mapping[str, Tensor],
         every_n_steps: int,
         early_steps: Sequence[int] = (1, 10, 25, 50),
         watch: OutputWatch | None = None,
     ) -> None:
         require_whole("preview_every", every_n_steps, 0)
         self.folder = folder
+        self.photos = len(pictures) - 3  # then come the sheets
+        if len(styles) > 1:
+            shown = [*list(pictures)[: min(self.photos, 2)], "grey"]
+            self.photos, pictures = len(shown) - 1, {name: pictures[name] for name in shown}
         self.names = list(pictures)
         self.contents = torch.stack(list(pictures.values()))
-        self.style = style
+        self.styles = styles
         self.every_n_steps = every_n_steps
         self.early_steps = early_steps
         self.watch = watch
@@ -91,13 +97,21 @@ class Previews(pl.Callback):
         if not trainer.is_global_zero or step == self._last_step or not isinstance(pl_module, StyleTransferModule):
             return
         self._last_step = step
-        stylized = torch.cat([pl_module.network(one.to(pl_module.device)).cpu() for one in self.contents.split(1)])
-        if self.watch is not None:
-            self.watch.examine(stylized[: len(self.names) - 3], step)
+        rows: list[list[Tensor | None]] = [[*self.contents, None]]
+        for number, picture in enumerate(self.styles.values()):
+            shares = pl_module.shares([number]) if pl_module.styles else None
+            stylized = torch.cat(
+                [pl_module.network(one.to(pl_module.device), style=shares).cpu() for one in self.contents.split(1)]
+            )
+            if self.watch is not None:
+                self.watch.examine(stylized[: self.photos], step)
+            rows.append([*stylized.clamp(0, 1), picture])
+        if len(self.styles) == 1:
+            rows[0][-1] = rows[1].pop()
         grid = labelled_grid(
-            [[*self.contents, self.style], list(stylized.clamp(0, 1))],
+            rows,
             [*self.names, "style"],
-            ["content", "stylized"],
+            ["content", *(self.styles if pl_module.styles else ["stylized"])],
             cell=max(64, self.contents.shape[-1]),
         )
         try:

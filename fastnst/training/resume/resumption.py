@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,7 +59,7 @@ def find_resume_point(
     Args:
         path: the file to resume from.
         style: the style's name.
-        picture: from :func:`fingerprint`.
+        picture: from :func:`~fastnst.training.style_pictures.fingerprint`.
         module: of the run to come, whose network's weights and optimiser must fit.
         settings: of the run to come.
         loops: state of Lightning's fit loop at the beginning of a run.
@@ -114,11 +112,6 @@ def find_resume_point(
             "ckpt_path out; initial=MODEL begins anew from the weights."
         ) from None
     return ResumePoint(path, checkpoint["global_step"], trained_with, damaged, problem)
-
-
-def fingerprint(picture: str | os.PathLike) -> str:
-    """Identifies a style picture, whatever its name and place."""
-    return hashlib.sha256(Path(picture).read_bytes()).hexdigest()
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

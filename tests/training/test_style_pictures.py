@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from fastnst.errors import InputError
-from fastnst.training.build import read_style
+from fastnst.training.style_pictures import read_style
 
 
 def test_read_style(tmp_path):
