@@ -82,9 +82,9 @@ def train(config: DictConfig) -> Path:
     from fastnst.training.ending import finish
     from fastnst.training.machine.out_of_memory import out_of_memory_says_what_to_lower
     from fastnst.training.machine.processes import GO_ON, announce_dead_processes, is_first_process, lost_process
+    from fastnst.training.machine.speed_up import speed_up
     from fastnst.training.resume.resumption import find_resume_point
     from fastnst.training.resume.run_folder import find_checkpoint, open_run_folder, set_aside
-    from fastnst.training.speed_up import speed_up
     from fastnst.training.start import begin_from
     from fastnst.training.style_pictures import find_styles, fingerprint, read_style, read_styles
     from fastnst.training.trainer import build_trainer, fit

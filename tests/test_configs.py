@@ -24,7 +24,7 @@ def choices(group: str) -> list[str]:
 
 def test_how_many_there_are():
     counts = {group: choices(group) for group in ("style", "network", "loss", "data", "trainer", "experiment")}
-    assert counts["style"] == sorted([*NAMES, "custom"]) and len(counts["style"]) == 11
+    assert counts["style"] == sorted([*NAMES, "custom", "many"]) and len(counts["style"]) == 12
     assert counts["network"] == ["johnson", "johnson2016", "slim", "tiny"]
     assert counts["loss"] == ["johnson2016", "normalized"]
     assert counts["data"] == ["coco", "folder", "samples", "webdataset"]

@@ -33,26 +33,31 @@ def build_module(settings: dict[str, Any], styles: Mapping[str, Tensor]) -> Styl
         build_objective(build_vgg(settings), list(styles.values()), settings["loss"]),
         steps=settings["trainer"]["max_steps"],
         seed=settings["seed"],
-        teacher=read_teacher(settings),
+        teacher=read_teacher(settings, len(styles)),
         teacher_steps=settings["teacher_steps"],
         styles=list(styles) if many else [],
         **{key: settings[key] for key in ("optimizer", "learning_rate", "schedule", "range_weight")},
     )
 
 
-def read_teacher(settings: dict[str, Any]) -> TransformerNetwork | None:
+def read_teacher(settings: dict[str, Any], styles: int) -> TransformerNetwork | None:
     """The network of ``teacher=MODEL``, or None.
 
     Raises:
-        InputError: it cannot be read, or ``teacher_steps`` is no number of steps.
+        InputError: it cannot be read, it or this run has more than one style, or ``teacher_steps`` is no number.
     """
     if settings["teacher"] is None:
         return None
+    if styles > 1:
+        raise InputError(f"teacher={settings['teacher']}: a network of many styles learns without one.")
     require_whole("teacher_steps", settings["teacher_steps"], 1)
     try:
-        return load_model(find_model(settings["teacher"])).network
+        teacher = load_model(find_model(settings["teacher"])).network
     except InputError as error:
         raise InputError(f"teacher={settings['teacher']}: {error}") from None
+    if teacher.arguments["styles"]:
+        raise InputError(f"teacher={settings['teacher']} has many styles: give a model of one.")
+    return teacher
 
 
 class Callbacks(NamedTuple):

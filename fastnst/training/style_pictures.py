@@ -58,14 +58,16 @@ def read_styles(paths: Iterable[Path], size: int) -> dict[str, Tensor]:
     Raises:
         InputError: fewer than two can be read.
     """
-    pictures = {}
+    pictures, problems = {}, []
     for path in paths:
         try:
             pictures[path.stem] = read_style(path, size)
         except InputError as error:
-            print(one_line(f"warning: style {path.stem} is left out: {error}"), file=sys.stderr, flush=True)
+            problems.append(f"style {path.stem} is left out: {error}")
     if len(pictures) < 2:
-        raise InputError(f"style.images has {len(pictures)} pictures that can be read: expected at least 2.")
+        raise InputError(f"style.images: expected at least 2 pictures that can be read; {problems[0]}")
+    for problem in problems:
+        print(one_line(f"warning: {problem}"), file=sys.stderr, flush=True)
     return pictures
 
 

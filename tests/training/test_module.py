@@ -12,9 +12,9 @@ from fastnst.errors import InputError
 from fastnst.features import VGG, load_vgg_weights
 from fastnst.losses import PerceptualLoss
 from fastnst.networks import build_network
-from fastnst.training import speed_up as faster
+from fastnst.training.machine import speed_up as faster
+from fastnst.training.machine.speed_up import speed_up
 from fastnst.training.module import StyleTransferModule, one_cycle
-from fastnst.training.speed_up import speed_up
 
 LAYERS = {"relu1_2": 1.0}
 
