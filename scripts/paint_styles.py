@@ -2,15 +2,21 @@
 
 python scripts/paint_styles.py                             # all ten, into styles_painted/
 python scripts/paint_styles.py --only mosaic --size 1536   # one, larger
+python scripts/paint_styles.py --random 64 --output varied # others: colours, scales and compositions drawn at random
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from PIL.Image import Image
+
 from fastnst import styles
-from fastnst.errors import InputError, input_errors_end_with_code_2
+from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
+from fastnst.styles.variety import painting
 
 # Close to lossless for the eye, and every picture stays below 400 kB.
 JPEG_QUALITY = 92
@@ -21,21 +27,29 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Paint the project's own style pictures by code.")
     parser.add_argument("--output", type=Path, default=Path("styles_painted"), help="folder for the pictures")
     parser.add_argument("--size", type=int, default=styles.SHIPPED_SIZE, help="pixels along one side")
-    parser.add_argument("--only", metavar="NAME", help=f"paint just one of {', '.join(styles.NAMES)}")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--only", metavar="NAME", help=f"paint just one of {', '.join(styles.NAMES)}")
+    which.add_argument("--random", metavar="COUNT", type=int, help="paint so many at random, to train a start on")
     parser.add_argument("--overwrite", action="store_true", help="replace pictures that are already there")
     options = parser.parse_args(arguments)
 
     with input_errors_end_with_code_2():
-        names = [options.only] if options.only is not None else list(styles.NAMES)
-        targets = {name: options.output / styles.picture_path(name).name for name in names}
-        present = [path for path in targets.values() if path.exists()]
+        painters: dict[str, Callable[[int], Image]] = {}
+        if options.random is None:
+            for name in [options.only] if options.only is not None else styles.NAMES:
+                painters[styles.picture_path(name).name] = partial(styles.paint, name)
+        else:
+            require_whole("--random", options.random, 1)
+            painters = {f"varied_{seed:04}.jpg": partial(painting, seed) for seed in range(options.random)}
+        present = [path for path in (options.output / name for name in painters) if path.exists()]
         if present and not options.overwrite:
             raise InputError(f"{present[0]} is already there; pass --overwrite to replace it, or another --output")
         try:
             options.output.mkdir(parents=True, exist_ok=True)
-            for name, path in targets.items():
-                styles.paint(name, options.size).save(path, quality=JPEG_QUALITY, optimize=True)
-                print(f"{path} ({path.stat().st_size // 1000} kB)")
+            for name, paint in painters.items():
+                path = options.output / name
+                paint(options.size).save(path, quality=JPEG_QUALITY, optimize=True)
+                print(f"{path} ({path.stat().st_size // 1000} kB)", flush=True)
         except OSError as error:
             raise InputError(
                 f"cannot write to {options.output}: {error.strerror or error}; give another --output"

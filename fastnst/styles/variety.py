@@ -50,4 +50,4 @@ def recoloured(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def turn_hue(angle: float) -> np.ndarray:
     """The rotation (3, 3) of RGB round the axis of greys (Rodrigues' formula)."""
     cross = np.cross(np.eye(3), GREY)
-    return np.cos(angle) * np.eye(3) - np.sin(angle) * cross + (1 - np.cos(angle)) * np.outer(GREY, GREY)
+    return np.cos(angle) * np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * np.outer(GREY, GREY)
