@@ -53,7 +53,7 @@ class Previews(pl.Callback):
         pictures: from :func:`fixed_pictures`.
         styles: the style pictures (3, H, W) by name.
         every_n_steps: 0 for none but the last.
-        early_steps: also drawn at these.
+        early_steps: one style is also drawn at these.
         watch: sees the stylized pictures too, and warns.
     """
 
@@ -84,7 +84,8 @@ class Previews(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step = trainer.global_step
-        if step in self.early_steps or (self.every_n_steps and step % self.every_n_steps == 0):
+        early = len(self.styles) == 1 and step in self.early_steps
+        if early or (self.every_n_steps and step % self.every_n_steps == 0):
             self.draw(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
