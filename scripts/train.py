@@ -123,7 +123,7 @@ def train(config: DictConfig) -> Path:
     if resume is not None:
         point = find_resume_point(
             resume, settings["style"]["name"], fingerprint(pictures), module, settings,
-            trainer.fit_loop.state_dict(),
+            trainer,
         )  # fmt: skip
     speed_up(module, settings["trainer"])
     held = None

@@ -261,7 +261,7 @@ def go_on(photos, tmp_path_factory):
         trainer = build_trainer({**options, "max_steps": 2 if path is None else 4}, folder, callbacks, 100)
         if path is not None:
             settings = {"optimizer": "adam", "network": {"name": "transformer", "arguments": arguments}}
-            find_resume_point(path, "mosaic", "", module, settings, trainer.fit_loop.state_dict())
+            find_resume_point(path, "mosaic", "", module, settings, trainer)
         if not only_look:
             trainer.fit(module, datamodule=data, ckpt_path=path)
             assert trainer.global_step >= 2

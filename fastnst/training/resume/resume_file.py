@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -85,7 +87,7 @@ def read_resume_file(path: Path) -> dict[str, Any]:
 
 
 def check_fits(
-    checkpoint: Mapping[str, Any], optimizer: torch.optim.Optimizer, scheduler: Any, loops: Mapping[str, Any]
+    checkpoint: Mapping[str, Any], optimizer: torch.optim.Optimizer, scheduler: Any, trainer: pl.Trainer
 ) -> None:
     """See that this run can take the state up: the same things in the same places, and sane counts.
 
@@ -93,7 +95,7 @@ def check_fits(
         checkpoint: as read, its weights those of the network.
         optimizer: of this run, fresh; the weights that the run goes back to after errors are for it, too.
         scheduler: of this run, fresh.
-        loops: state of Lightning's fit loop, fresh.
+        trainer: of this run, which reads its place from the file.
 
     Raises:
         Untrusted: it cannot.
@@ -104,14 +106,19 @@ def check_fits(
     if not checkpoint["lr_schedulers"][0].keys() <= scheduler.state_dict().keys() | {"_is_initial", "verbose"}:
         raise Untrusted("its schedule is not this one's")
     given = checkpoint["loops"]["fit_loop"]
-    for name, own in loops.items():
-        if name in given:  # else Lightning leaves it as it is
-            _check_like(given[name], own if not name.endswith("state_dict") else None, f"loops {name}")
     if given.get("state_dict", {}) not in ({}, {"combined_loader": []}, {"combined_loader": [{}]}):
         raise Untrusted("its place in the photographs is not one of this program's")
-    done = max(_counts({name: each for name, each in given.items() if "val_loop" not in name}), default=0)
-    if not 0 <= done - checkpoint["global_step"] <= 1:  # 1: saved within a step
-        raise Untrusted(f"it counts {done} steps and {checkpoint['global_step']}")
+    counts = [*_counts({name: each for name, each in given.items() if name != "state_dict"})]
+    try:
+        trainer.fit_loop.load_state_dict(copy.deepcopy(given))  # as Lightning will do, whatever its version
+        taken = _holds(trainer.fit_loop.state_dict(), {**given, "state_dict": {}})
+    except Exception:  # it expects nothing else than its own
+        taken = False
+    if not taken:
+        raise Untrusted("its place in the run is not of this version of Lightning")
+    done = max((count for name, count in counts if "val_loop" not in name), default=0)
+    if not 0 <= done - checkpoint["global_step"] <= 1 or trainer.global_step != checkpoint["global_step"]:
+        raise Untrusted(f"it counts {done} steps and {checkpoint['global_step']}")  # 1: saved within a step
     place = checkpoint.get("PhotoDataModule", {"photographs": 0, "step": checkpoint["global_step"]})
     if place.keys() != {"photographs", "step"} or place["step"] != checkpoint["global_step"]:
         raise Untrusted("its place in the photographs is of another step")
@@ -214,23 +221,19 @@ def _same(given: Any, expected: Any) -> bool:
     return type(given) is type(expected) and given == expected
 
 
-def _check_like(given: Any, own: Any, where: str) -> None:
-    """Names and kinds are those of ``own``; None: any counts."""
-    if isinstance(own, dict):
-        if not isinstance(given, dict) or given.keys() != own.keys():
-            raise Untrusted(f"its {where} is of another version of Lightning")
-        for name, each in own.items():
-            _check_like(given[name], each, f"{where} {name}")
-    elif own is None:
-        if not isinstance(given, dict):
-            raise Untrusted(f"its {where} is no dictionary")
-    elif type(given) is not type(own) or not 0 <= given < MOST:
-        raise Untrusted(f"its {where} is {given!r:.50}")
+def _holds(made: Any, given: Any) -> bool:
+    """Whether all that was given is in what was made of it: a name too many would replace a method."""
+    if isinstance(given, dict):
+        return isinstance(made, dict) and all(name in made and _holds(made[name], each) for name, each in given.items())
+    return _same(given, made)
 
 
-def _counts(value: Any) -> Iterator[int]:
+def _counts(value: Any, name: str = "") -> Iterator[tuple[str, int]]:
+    """All counts in a state of Lightning's loops, with where they are."""
     if isinstance(value, dict):
-        for each in value.values():
-            yield from _counts(each)
-    elif isinstance(value, int):
-        yield int(value)
+        for key, each in value.items():
+            yield from _counts(each, f"{name} {key}")
+    elif isinstance(value, int) and 0 <= value < MOST:
+        yield name, int(value)
+    else:
+        raise Untrusted(f"its loops{name} is {value!r:.50}")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytorch_lightning as pl
+
 from fastnst.errors import InputError, one_line
 from fastnst.training.module import StyleTransferModule
 from fastnst.training.resume.resume_file import NewerFormat, check_fits, read_resume_file
@@ -52,7 +54,7 @@ def find_resume_point(
     picture: str,
     module: StyleTransferModule,
     settings: Mapping[str, Any],
-    loops: Mapping[str, Any],
+    trainer: pl.Trainer,
 ) -> ResumePoint:
     """See that a run can be resumed from ``path``; where that is a damaged ``last.ckpt``, from the one before it.
 
@@ -62,7 +64,7 @@ def find_resume_point(
         picture: from :func:`~fastnst.training.style_pictures.fingerprint`.
         module: of the run to come, whose network's weights and optimiser must fit.
         settings: of the run to come.
-        loops: state of Lightning's fit loop at the beginning of a run.
+        trainer: of the run to come.
 
     Raises:
         InputError: not a resume file, damaged with no whole one before it, or of another style, network or optimiser.
@@ -105,7 +107,7 @@ def find_resume_point(
         )
     fresh = module.configure_optimizers()
     try:
-        check_fits(checkpoint, fresh["optimizer"], fresh["lr_scheduler"]["scheduler"], loops)
+        check_fits(checkpoint, fresh["optimizer"], fresh["lr_scheduler"]["scheduler"], trainer)
     except Untrusted as error:
         raise InputError(
             f"{path} cannot be resumed from ({error}; Lightning {checkpoint['pytorch-lightning_version']}): leave "

@@ -28,7 +28,7 @@ def find(path, settings=None, width=4, blocks=1):
     module = StyleTransferModule(build_network(**network), None, steps=6)
     settings = settings or {"optimizer": "adam", "network": network}
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False)
-    return find_resume_point(path, "mosaic", "", module, settings, trainer.fit_loop.state_dict())
+    return find_resume_point(path, "mosaic", "", module, settings, trainer)
 
 
 @pytest.fixture(scope="module")
