@@ -41,6 +41,9 @@ def desk(tmp_path_factory, photos) -> Path:
     Image.open(pictures[1]).save(folder / "painting.jpg")
     shutil.copytree(photos, folder / "holiday" / "beach")
     shutil.copytree(photos, folder / "DIR")
+    (folder / "paintings").mkdir()
+    for picture in pictures[2:4]:
+        shutil.copy(picture, folder / "paintings")
     return folder
 
 
