@@ -137,8 +137,10 @@ class StyleTransferModule(pl.LightningModule):
         if not self.styles:
             return []
         world, rank = (self.trainer.world_size, self.global_rank) if self._trainer is not None else (1, 0)
-        first = (step * world + rank) * pictures
-        rounds = [divmod(place, len(self.styles)) for place in range(first, first + pictures)]
+        places = range(
+            step * pictures * world + rank, (step + 1) * pictures * world, world
+        )  # as photographs are shared
+        rounds = [divmod(place, len(self.styles)) for place in places]
         return [int(np.random.default_rng((self.seed, turn)).permutation(len(self.styles))[k]) for turn, k in rounds]
 
     def shares(self, styles: Sequence[int]) -> Tensor:
