@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from fastnst.images.resizing import resize_long_side, resize_short_side
 from fastnst.losses.from_settings import build_objective, build_vgg
 from fastnst.models.model_file import current_commit, find_model, load_model
 from fastnst.networks import TransformerNetwork, build_network
+from fastnst.settings import TrainSettings
 from fastnst.training.callbacks.non_finite_guard import NonFiniteGuard
 from fastnst.training.callbacks.output_watch import OutputWatch
 from fastnst.training.callbacks.previews import Previews, fixed_pictures
@@ -44,32 +46,33 @@ def read_style(path: str | os.PathLike, size: int) -> Tensor:
     return resize_short_side(picture, size)
 
 
-def build_module(settings: dict[str, Any], style: Tensor) -> StyleTransferModule:
+def build_module(settings: TrainSettings, style: Tensor) -> StyleTransferModule:
     """The network and the objective with the style (3, H, W), in the module that trains the one with the other."""
+    plain = asdict(settings)
     return StyleTransferModule(
-        build_network(settings["network"]["name"], settings["network"]["arguments"]),
-        build_objective(build_vgg(settings), style, settings["loss"]),
-        steps=settings["trainer"]["max_steps"],
-        seed=settings["seed"],
+        build_network(settings.network.name, settings.network.arguments),
+        build_objective(build_vgg(plain), style, plain["loss"]),
+        steps=settings.trainer.max_steps,
+        seed=settings.seed,
         teacher=read_teacher(settings),
-        teacher_steps=settings["teacher_steps"],
-        **{key: settings[key] for key in ("optimizer", "learning_rate", "schedule", "range_weight")},
+        teacher_steps=settings.teacher_steps,
+        **{key: plain[key] for key in ("optimizer", "learning_rate", "schedule", "range_weight")},
     )
 
 
-def read_teacher(settings: dict[str, Any]) -> TransformerNetwork | None:
+def read_teacher(settings: TrainSettings) -> TransformerNetwork | None:
     """The network of ``teacher=MODEL``, or None.
 
     Raises:
         InputError: it cannot be read, or ``teacher_steps`` is no number of steps.
     """
-    if settings["teacher"] is None:
+    if settings.teacher is None:
         return None
-    require_whole("teacher_steps", settings["teacher_steps"], 1)
+    require_whole("teacher_steps", settings.teacher_steps, 1)
     try:
-        return load_model(find_model(settings["teacher"])).network
+        return load_model(find_model(settings.teacher)).network
     except InputError as error:
-        raise InputError(f"teacher={settings['teacher']}: {error}") from None
+        raise InputError(f"teacher={settings.teacher}: {error}") from None
 
 
 class Callbacks(NamedTuple):
@@ -85,12 +88,11 @@ class Callbacks(NamedTuple):
 
 
 def build_callbacks(
-    settings: dict[str, Any], command: str, data: PhotoDataModule, style: Tensor, folder: Path
+    settings: TrainSettings, command: str, data: PhotoDataModule, style: Tensor, folder: Path
 ) -> Callbacks:
     """The callbacks of a run.
 
     Args:
-        settings: of the run, plain values.
         command: that started it, for the model's card.
         data: set up.
         style: (3, H, W) in [0, 1].
@@ -98,24 +100,22 @@ def build_callbacks(
     """
 
     card = {
-        "style": {"name": settings["style"]["name"], "size": settings["style"]["size"]},
+        "style": {"name": settings.style.name, "size": settings.style.size},
         "data": {"source": data.source_name, "photographs": len(data.training_paths)},
         "command": command,
         "commit": current_commit(),
-        "settings": settings,
+        "settings": asdict(settings),
     }
     shown, read = (data.validation_paths, data.open_validation_photo) if data.validation_paths else (
         data.training_paths, data.open_photo,
     )  # fmt: skip
-    pictures = fixed_pictures(shown[:4], settings["preview_size"], read)
+    pictures = fixed_pictures(shown[:4], settings.preview_size, read)
     return Callbacks(
-        StopOnSignals(abandon=not settings["trainer"]["compile"]),
+        StopOnSignals(abandon=not settings.trainer.compile),
         NonFiniteGuard(),
         SkippedPhotos(folder),
-        Curves(settings["trainer"]["log_every"]),
-        Previews(folder / "previews", pictures, style, settings["preview_every"], watch=OutputWatch()),
-        RunFiles(
-            folder, card, resize_long_side(style, 96), settings["save_every"], fingerprint(settings["style"]["image"])
-        ),
-        TrainingBar(settings["trainer"]["log_every"]),
+        Curves(settings.trainer.log_every),
+        Previews(folder / "previews", pictures, style, settings.preview_every, watch=OutputWatch()),
+        RunFiles(folder, card, resize_long_side(style, 96), settings.save_every, fingerprint(settings.style.image)),
+        TrainingBar(settings.trainer.log_every),
     )

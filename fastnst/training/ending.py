@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import one_line
 from fastnst.models.publishing import publish
+from fastnst.settings import TrainSettings
 from fastnst.training.build import Callbacks
 from fastnst.training.callbacks.tensorboard import EventLogger
 from fastnst.training.final_figures import measure
@@ -26,7 +27,7 @@ def finish(
     module: StyleTransferModule,
     data: PhotoDataModule,
     callbacks: Callbacks,
-    settings: dict[str, Any],
+    settings: TrainSettings,
     style: Tensor,
     folder: Path,
 ) -> None:
@@ -43,10 +44,10 @@ def finish(
     if received is not None and trainer.global_step == 0:
         print(f"Stopped by {signal.Signals(received).name} before the first step was done.", flush=True)
         sys.exit(128 + received)
-    photos = data.validation_paths[: settings["final_photos"]]
+    photos = data.validation_paths[: settings.final_photos]
     if photos and received is None:
         network = module.network.eval()
-        figures = measure(network, photos, data.open_validation_photo, style, settings["final_size"])
+        figures = measure(network, photos, data.open_validation_photo, style, settings.final_size)
         files.card["fidelity"] = figures
         print(
             f"\nOn held-out photographs: content kept {figures['content']:.2f} (the photograph: 1), style distance "
@@ -55,15 +56,15 @@ def finish(
     files.write_model(trainer, module)
     model = folder / MODEL
     log_hyperparameters(trainer, settings, files.metrics)
-    print(f"\n{trainer.global_step} of {settings['trainer']['max_steps']} steps in {files.seconds / 60:.1f} minutes.")
+    print(f"\n{trainer.global_step} of {settings.trainer.max_steps} steps in {files.seconds / 60:.1f} minutes.")
     if guard.skipped:
         halved = f" The learning rate was halved {guard.halvings} times." if guard.halvings else ""
         print(f"Steps skipped because a loss was not finite: {guard.skipped}.{halved}")
     if bad := sorted(callbacks.skipped.paths):
         names = ", ".join(bad[:5]) + (" ..." if len(bad) > 5 else "")
         print(one_line(f"Photographs that could not be read: {len(bad)}: {names}"))
-    if settings["publish"] is not None:
-        model = publish(model, settings["publish"])
+    if settings.publish is not None:
+        model = publish(model, settings.publish)
     if received is not None:
         print(
             f"Stopped by {signal.Signals(received).name}; {LAST} and {MODEL} are saved. "
@@ -76,13 +77,13 @@ def finish(
         sys.exit(128 + received)
 
 
-def log_hyperparameters(trainer: pl.Trainer, settings: dict[str, Any], metrics: dict[str, float]) -> None:
+def log_hyperparameters(trainer: pl.Trainer, settings: TrainSettings, metrics: dict[str, float]) -> None:
     """Settings and final figures for TensorBoard's hparams tab."""
 
     final = {f"final/{key}": value for key, value in metrics.items() if key.count("/") == 1}
     for logger in trainer.loggers:
         if isinstance(logger, EventLogger):
             logger.log_hyperparams(
-                {name: str(value) for name, value in flat(settings).items()}, final, trainer.global_step
+                {name: str(value) for name, value in flat(asdict(settings)).items()}, final, trainer.global_step
             )
             logger.finalize("success")
