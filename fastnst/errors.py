@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TextIO
 
 
 class InputError(Exception):
@@ -23,35 +23,6 @@ def require_whole(name: str, value: object, least: int) -> None:
     """Refuse what is not a whole number from ``least`` up; ``name`` is the option as a person writes it."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise InputError(f"{name}={value!r}: expected a whole number, {least} or more.")
-
-
-def require_texts(settings: dict[Any, Any], *names: str) -> None:
-    """See that settings which name things are texts; a number is taken for its text: ``output_dir=7`` is a folder, too.
-
-    Args:
-        settings: nested; changed in place.
-        names: as a person writes them, ``data.root``; what is not there or null stays.
-    """
-    for name in names:
-        *folders, last = name.split(".")
-        inner = settings
-        for folder in folders:
-            inner = inner.get(folder, {})
-        value = inner.get(last)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            inner[last] = str(value)
-        elif value is not None and (not isinstance(value, str) or "\0" in value):
-            raise InputError(f"{name}={value!r}: expected a text.")
-
-
-def require_groups(settings: dict[Any, Any], *names: str) -> None:
-    """See that settings which hold others do: ``loss=3`` or ``loss=[]`` would leave them without."""
-    for name in names:
-        inner: Any = settings
-        for part in name.split("."):
-            inner = inner.get(part) if isinstance(inner, dict) else None
-        if not isinstance(inner, dict):
-            raise InputError(f"{name}={inner!r}: expected settings with names, such as {name}={{a: 1}}.")
 
 
 _WORDS = ("out of memory", "can't allocate memory", "not enough memory", "MemoryError", "failed to allocate")

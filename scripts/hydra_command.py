@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_origin
 
 import hydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from typed_settings import CONFIGS, in_a_line, known_settings, unknown
 
 from fastnst.errors import InputError, input_errors_end_with_code_2, passed_through
 from fastnst.styles import picture_path
 
 HERE = Path(__file__).resolve().parent
-CONFIGS = HERE.parent / "configs"
 
 
-def run_command(job: Callable[[DictConfig], None], config_name: str) -> None:
-    """Compose the options of the command line and run the job, or with ``-m`` one after the other."""
+def run_command(job: Callable[[DictConfig], None], config_name: str, kind: type) -> None:
+    """Compose the options of the command line and run the job, or with ``-m`` one after the other.
+
+    Args:
+        kind: the class of its settings, in :mod:`fastnst.settings`.
+    """
 
     def answer_errors(config: DictConfig) -> None:
         """Hydra puts lines of its own around an exception that leaves a job, so ours end here."""
         register_resolvers()  # a launcher may run a job in a process of its own
         with input_errors_end_with_code_2():
-            try:
-                job(config)
-            except OmegaConfBaseException as error:
-                raise InputError(str(error)) from None
+            job(config)
 
     register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # mistakes in a call reach us as exceptions, not as Hydra's own exit
@@ -39,7 +43,7 @@ def run_command(job: Callable[[DictConfig], None], config_name: str) -> None:
         try:
             hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(answer_errors)()
         except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(str(error)) from None
+            raise InputError(explained(error, kind)) from None
         except ValueError as error:
             if passed_through(error, "answer_errors"):
                 raise
@@ -47,6 +51,33 @@ def run_command(job: Callable[[DictConfig], None], config_name: str) -> None:
         except KeyboardInterrupt:  # before the first step, or a second Ctrl-C
             print("Stopped.", file=sys.stderr)
             raise SystemExit(130) from None
+
+
+def explained(error: HydraException | OmegaConfBaseException, kind: type) -> str:
+    """The message of Hydra or OmegaConf, or better advice where that would not help."""
+    if isinstance(error, OmegaConfBaseException):
+        return in_a_line(error)
+    first = str(error).partition("\n")[0]
+    if isinstance(error, OverrideParseException) and "=" in error.override:
+        quoted = in_quotes(error.override)
+        return f"{error.override}: {first}; a text with commas, =, brackets or quotes is written {quoted}."
+    if found := re.fullmatch(r"Ambiguous value for argument '(.*)'", first):
+        return (
+            f"{found[1]}: one text with commas is written {in_quotes(found[1])}, a list in brackets; several runs, one "
+            "for each value, need -m."
+        )
+    if found := re.match(r"Could not override '(?!hydra\.)([\w.]+)'", first):
+        known = known_settings(kind)
+        if found[1] not in known and get_origin(known.get(found[1].rpartition(".")[0])) is not dict:  # those take any
+            return unknown(found[1], kind)
+    return str(error)
+
+
+def in_quotes(override: str) -> str:
+    """``'style.image="my photo, 1.jpg"'``: quotes for Hydra, and around them those for the shell."""
+    name, _, value = override.partition("=")
+    value = value.replace('"', r"\"")
+    return shlex.quote(f'{name}="{value}"')
 
 
 def register_resolvers() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
@@ -14,8 +15,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra_command import run_command
 from omegaconf import DictConfig, OmegaConf
+from typed_settings import typed
 
-from fastnst.errors import InputError, input_errors_end_with_code_2, require_groups, require_texts, require_whole
+from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
+from fastnst.settings import OptimizeSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,24 +44,12 @@ def check_experiment(arguments: list[str]) -> None:
         raise InputError(f"experiment={name}: there is no such preset; {known}.")
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
-    """The configuration as plain, resolved values."""
-    if OmegaConf.is_missing(config, "content"):
-        raise InputError("which picture? Add content=PATH (or a sample photograph: content=chelsea).")
-    if OmegaConf.is_missing(config.style, "image"):
-        raise InputError("style=custom needs the style picture: add style.image=PATH.")
-    settings = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert isinstance(settings, dict)
-    require_groups(settings, "style", "loss", "loss.content_layers", "loss.style_layers")
-    require_texts(settings, "content", "output_dir", "weights", "start", "device", "style.name", "style.image")
-    require_whole("seed", settings["seed"], 0)
-    require_whole("log_every", settings["log_every"], 1)
-    require_whole("strip_pictures", settings["strip_pictures"], 0)
-    return {str(key): value for key, value in settings.items()}
-
-
-def run(settings: dict[str, Any], folder: Path) -> tuple[str, Tensor]:
+def run(settings: OptimizeSettings, folder: Path) -> tuple[str, Tensor]:
     """One optimisation: why it ended, and the result."""
+    require_whole("seed", settings.seed, 0)
+    require_whole("log_every", settings.log_every, 1)
+    require_whole("strip_pictures", settings.strip_pictures, 0)
+
     import torch
 
     from fastnst.data.sources import find_photo, sample_photos
@@ -72,39 +63,39 @@ def run(settings: dict[str, Any], folder: Path) -> tuple[str, Tensor]:
     from fastnst.optimization.record import CONFIG, Record, open_folder
     from fastnst.optimization.starts import STARTS, starting_picture
 
-    sizes = settings["size"] if isinstance(settings["size"], list) else [settings["size"]]
-    steps = check_sizes(sizes, settings["steps"])
-    if settings["colors"] not in COLOR_MODES:
-        raise InputError(f"colors={settings['colors']!r}: expected one of {', '.join(COLOR_MODES)}.")
-    content = read_picture(find_photo(settings["content"]), sizes[-1], "size")
-    style = read_picture(settings["style"]["image"], settings["style"]["size"], "style.size")
-    device = choose_device(settings["device"])
-    if settings["colors"] == "match":
+    sizes = settings.size if isinstance(settings.size, list) else [settings.size]
+    steps = check_sizes(sizes, settings.steps)
+    if settings.colors not in COLOR_MODES:
+        raise InputError(f"colors={settings.colors!r}: expected one of {', '.join(COLOR_MODES)}.")
+    content = read_picture(find_photo(settings.content), sizes[-1], "size")
+    style = read_picture(settings.style.one_image(), settings.style.size, "style.size")
+    device = choose_device(settings.device)
+    if settings.colors == "match":
         style = match_colors(style, content)
-    if not isinstance(settings["noise"], int | float) or not 0 <= settings["noise"] <= 1:
-        raise InputError(f"noise={settings['noise']!r}: expected a number from 0 to 1.")
-    kind = str(settings["start"])
-    if kind in STARTS or not Path(kind).is_file():
-        start = starting_picture(kind, content, style, settings["seed"], settings["noise"])
+    if not 0 <= settings.noise <= 1:
+        raise InputError(f"noise={settings.noise!r}: expected a number from 0 to 1.")
+    if settings.start in STARTS or not Path(settings.start).is_file():
+        start = starting_picture(settings.start, content, style, settings.seed, settings.noise)
     else:
-        start = read_image(kind)
+        start = read_image(settings.start)
     photos = (
-        [read_picture(path, 224, "size") for path in sample_photos()] if settings["activations"] == "unit_mean" else []
+        [read_picture(path, 224, "size") for path in sample_photos()] if settings.activations == "unit_mean" else []
     )
-    vgg = build_vgg(settings, photos=photos).to(device)
+    plain = asdict(settings)
+    vgg = build_vgg(plain, photos=photos).to(device)
     # What is wrong shows before the run folder is made, and at the smallest size.
     names = ("optimizer", "learning_rate", "schedule", "pixel_range", "line_search", "stall_tolerance", "stall_window")
-    options = {name: settings[name] for name in names}
+    options = {name: plain[name] for name in names}
     check_options(**options)
     smallest = resize_short_side(content, sizes[0])
-    check_pictures(build_objective(vgg, style, settings["loss"], sizes[0] / sizes[-1]), smallest, smallest)
+    check_pictures(build_objective(vgg, style, plain["loss"], sizes[0] / sizes[-1]), smallest, smallest)
     open_folder(folder)
-    OmegaConf.save(OmegaConf.create(settings), folder / CONFIG)
+    OmegaConf.save(OmegaConf.create(plain), folder / CONFIG)
     print(f"Run folder: {folder}", flush=True)
-    record = Record(folder, sum(steps), settings["strip_pictures"], settings["log_every"])
+    record = Record(folder, sum(steps), settings.strip_pictures, settings.log_every)
     try:
         result = optimize_coarse_to_fine(
-            lambda scale: build_objective(vgg, style, settings["loss"], scale),
+            lambda scale: build_objective(vgg, style, plain["loss"], scale),
             content.to(device),
             start.to(device),
             sizes,
@@ -119,7 +110,7 @@ def run(settings: dict[str, Any], folder: Path) -> tuple[str, Tensor]:
         record.close()
         raise
     picture = result.picture.cpu()
-    if settings["colors"] == "content":
+    if settings.colors == "content":
         picture = apply_color_mode("content", picture, content)
     record.finish(picture, len(result.curve) - len(sizes), content=content, style=style)
     done = len(result.curve) - len(sizes)
@@ -130,12 +121,12 @@ def run(settings: dict[str, Any], folder: Path) -> tuple[str, Tensor]:
 
 
 def optimize(config: DictConfig) -> None:
-    settings = plain(config)
-    folder = Path(settings["output_dir"])
+    settings = typed(config, OptimizeSettings)
+    folder = Path(settings.output_dir)
     overrides = dict(one.split("=", 1) for one in HydraConfig.get().overrides.task if "=" in one)
     sweep = HydraConfig.get().mode is RunMode.MULTIRUN
     if sweep:
-        settings["output_dir"] = str(folder := folder / f"{HydraConfig.get().job.num:02d}")
+        settings.output_dir = str(folder := folder / f"{HydraConfig.get().job.num:02d}")
         print(" ".join(HydraConfig.get().overrides.task), flush=True)
     stopped, picture = run(settings, folder)
     if sweep:
@@ -157,7 +148,7 @@ def main() -> None:
     with input_errors_end_with_code_2():
         check_experiment(sys.argv[1:])
         try:
-            run_command(optimize, "optimize")
+            run_command(optimize, "optimize", OptimizeSettings)
         finally:
             draw_contact_sheet()
 

@@ -7,30 +7,24 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
 from hydra_command import run_command
 from omegaconf import DictConfig, OmegaConf
+from typed_settings import typed
 
-from fastnst.errors import InputError, require_groups, require_texts, require_whole
+from fastnst.errors import InputError, require_whole
+from fastnst.settings import PreviewSettings
 
 
 def preview(config: DictConfig) -> None:
-    if config.get("command", "train") != "train":
-        raise InputError(
-            "this experiment is a preset of scripts/optimize.py; a preview takes those of scripts/train.py."
-        )
-    if OmegaConf.is_missing(config.style, "image"):
-        raise InputError("style=custom needs the style picture: add style.image=PATH.")
-    names = ("style", "loss", "loss_network", "weights", "pooling", "content", "size", "steps", "output")
-    settings: dict[str, Any] = {name: config[name] for name in names}
-    settings |= {name: OmegaConf.to_container(config[name], resolve=True) for name in ("style", "loss")}
-    require_groups(settings, "style", "loss", "loss.content_layers", "loss.style_layers")
-    require_texts(settings, "content", "output", "weights", "style.name", "style.image")
-    require_whole("steps", settings["steps"], 1)
+    if "data" in config and OmegaConf.is_missing(config.data, "root"):
+        config.data.root = None  # only training needs it
+    settings = typed(config, PreviewSettings)
+    require_whole("steps", settings.steps, 1)
 
     from tqdm import tqdm
 
@@ -42,24 +36,25 @@ def preview(config: DictConfig) -> None:
     from fastnst.losses.from_settings import build_objective, build_vgg
     from fastnst.optimization.pyramid import optimize_coarse_to_fine
 
-    path = find_photo(settings["content"])
-    content = read_picture(path, settings["size"], "size")
-    style = read_picture(settings["style"]["image"], settings["style"]["size"], "style.size")
-    name = f"{path.stem}_{settings['style']['name']}_{time.strftime('%Y-%m-%d_%H-%M-%S')}.png"
-    output = Path("outputs/preview", name) if settings["output"] is None else Path(settings["output"])
+    path = find_photo(settings.content)
+    content = read_picture(path, settings.size, "size")
+    style = read_picture(settings.style.one_image(), settings.style.size, "style.size")
+    name = f"{path.stem}_{settings.style.name}_{time.strftime('%Y-%m-%d_%H-%M-%S')}.png"
+    output = Path("outputs/preview", name) if settings.output is None else Path(settings.output)
     if output.suffix.lower() not in savable_extensions():
         raise InputError(f"output={output}: expected one of {', '.join(savable_extensions())} at its end.")
     alone = output.with_stem(f"{output.stem}_picture")
     if taken := [path for path in (output, alone) if path.exists()]:
         raise InputError(f"{taken[0]} exists and is not replaced: give another name as output=.")
     device = choose_device("auto")
-    vgg = build_vgg(settings).to(device)
+    plain = asdict(settings)
+    vgg = build_vgg(plain).to(device)
     # A small picture first: the large shapes cost a quarter there; what counts is the objective at the last size.
-    size, steps = settings["size"], settings["steps"]
+    size, steps = settings.size, settings.steps
     sizes = [size // 2, size] if size // 2 >= 2 * vgg.minimum_size else [size]
     with tqdm(desc="Preview", total=len(sizes) * steps, unit="step", file=sys.stdout, dynamic_ncols=True) as bar:
         result = optimize_coarse_to_fine(
-            lambda scale: build_objective(vgg, style, settings["loss"], scale),
+            lambda scale: build_objective(vgg, style, plain["loss"], scale),
             content.to(device),
             content.to(device),
             sizes,
@@ -67,11 +62,11 @@ def preview(config: DictConfig) -> None:
             callback=lambda iteration, objective, picture: bar.update(iteration - bar.n),
         )
     picture = result.picture.cpu()
-    grid = labelled_grid([[content, picture, style]], [path.stem, "preview", settings["style"]["name"]])
+    grid = labelled_grid([[content, picture, style]], [path.stem, "preview", settings.style.name])
     output.parent.mkdir(parents=True, exist_ok=True)
     save_image(grid, output)
     save_image(picture, alone)
-    loss = build_objective(vgg, style, settings["loss"])
+    loss = build_objective(vgg, style, plain["loss"])
     terms = loss(picture[None].to(device), content[None].to(device)).weighted
     print(
         f"Objective {result.objective:.4g}: " + ", ".join(f"{key} {value.item():.4g}" for key, value in terms.items())
@@ -82,4 +77,4 @@ def preview(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    run_command(preview, "preview")
+    run_command(preview, "preview", PreviewSettings)

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,60 +19,34 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra_command import run_command
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from typed_settings import typed
 
-from fastnst.errors import InputError, input_errors_end_with_code_2, require_groups, require_texts, require_whole
+from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
+from fastnst.settings import TrainerSettings, TrainSettings
 from fastnst.writing import written_whole
 
-GROUPS = (
-    "style", "network", "network.arguments", "loss", "loss.content_layers", "loss.style_layers", "data", "trainer",
-)  # fmt: skip
-"""Settings that hold others."""
-TEXTS = (
-    "output_dir", "ckpt_path", "initial", "teacher", "publish", "weights", "style.name", "style.image", "data.root",
-    "data.validation_root", "data.cache_dir",
-)  # fmt: skip
-"""Settings that name something."""
 RUN_FOLDER = "FASTNST_RUN_FOLDER"
 """Environment variable by which the first process of a run tells those that it starts its folder."""
 SWEEP_FOLDER = "FASTNST_SWEEP_FOLDER"
 """Environment variable by which a sweep (`-m`) tells its jobs, in whatever process, where to leave word."""
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
-    """The configuration as plain, resolved values."""
-    if config.get("command", "train") != "train":
-        raise InputError("this experiment is a preset of scripts/optimize.py, not of training: give it there.")
-    if OmegaConf.is_missing(config.style, "images"):
-        raise InputError("style=many needs the pictures: add style.images=[A.jpg,B.jpg], or a folder.")
-    if OmegaConf.is_missing(config.style, "image"):
-        raise InputError("style=custom needs the picture to train on: add style.image=PATH.")
-    if OmegaConf.is_missing(config.data, "root"):
-        raise InputError("data=folder needs the folder with your photographs: add data.root=DIR.")
-    settings = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert isinstance(settings, dict)
-    require_groups(settings, *GROUPS)
-    require_texts(settings, *TEXTS)
-    if HydraConfig.get().mode is RunMode.MULTIRUN:
-        settings["output_dir"] += f"_{HydraConfig.get().job.num}"
-        if settings["trainer"]["devices"] != 1 and settings["trainer"]["strategy"] == "ddp":
-            raise InputError("a sweep (-m) trains each job on one device: use trainer=free_gpu, or one run at a time.")
-    return {str(key): value for key, value in settings.items()}
-
-
-def write_settings(settings: dict[str, Any], path: Path) -> None:
+def write_settings(plain: dict[str, Any], path: Path) -> None:
     with written_whole(path, advice="make room or give another output_dir") as beside:
-        OmegaConf.save(OmegaConf.create(settings), beside)
+        OmegaConf.save(OmegaConf.create(plain), beside)
 
 
-def train(config: DictConfig) -> Path:
+def train(settings: TrainSettings) -> Path:
     """Train; returns the run folder."""
-    settings = plain(config)
-    require_whole("seed", settings["seed"], 0)
-    require_whole("trainer.max_steps", settings["trainer"]["max_steps"], 1)
-    require_whole("preview_size", settings["preview_size"], 16)
-    require_whole("final_photos", settings["final_photos"], 0)
-    require_whole("final_size", settings["final_size"], 16)
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        settings.output_dir += f"_{HydraConfig.get().job.num}"
+        if settings.trainer.devices != 1 and settings.trainer.strategy == "ddp":
+            raise InputError("a sweep (-m) trains each job on one device: use trainer=free_gpu, or one run at a time.")
+    require_whole("seed", settings.seed, 0)
+    require_whole("trainer.max_steps", settings.trainer.max_steps, 1)
+    require_whole("preview_size", settings.preview_size, 16)
+    require_whole("final_photos", settings.final_photos, 0)
+    require_whole("final_size", settings.final_size, 16)
 
     import pytorch_lightning as pl
 
@@ -93,39 +68,39 @@ def train(config: DictConfig) -> Path:
     announce_dead_processes()
     first_process = is_first_process()
     if first_process:
-        os.environ[RUN_FOLDER] = settings["output_dir"]
-    settings["output_dir"] = os.environ.get(RUN_FOLDER, settings["output_dir"])
-    folder = Path(settings["output_dir"])
+        os.environ[RUN_FOLDER] = settings.output_dir
+    settings.output_dir = os.environ.get(RUN_FOLDER, settings.output_dir)
+    folder = Path(settings.output_dir)
     resume = None
-    if settings["ckpt_path"] is not None:
+    if settings.ckpt_path is not None:
         given = any(override.startswith("output_dir=") for override in HydraConfig.get().overrides.task)
-        resume = find_checkpoint(settings["ckpt_path"], folder, given)
+        resume = find_checkpoint(settings.ckpt_path, folder, given)
         folder = folder if given or resume is None else resume.parent
-        settings["output_dir"] = str(folder)
-    if settings["publish"] is not None:
-        check_publishable(settings["publish"])
-    pl.seed_everything(settings["seed"], verbose=False)
-    if settings["style"].get("images") is None:
-        pictures = [Path(settings["style"]["image"])]
-        styles = {settings["style"]["name"]: read_style(pictures[0], settings["style"]["size"])}
+        settings.output_dir = str(folder)
+    if settings.publish is not None:
+        check_publishable(settings.publish)
+    pl.seed_everything(settings.seed, verbose=False)
+    if settings.style.images is None:
+        pictures = [Path(settings.style.one_image())]
+        styles = {settings.style.name: read_style(pictures[0], settings.style.size)}
     else:
-        pictures = find_styles(settings["style"]["images"])
-        styles = read_styles(pictures, settings["style"]["size"])
-    data = PhotoDataModule(**settings["data"], steps=settings["trainer"]["max_steps"], seed=settings["seed"])
+        pictures = find_styles(settings.style.images)
+        styles = read_styles(pictures, settings.style.size)
+    data = PhotoDataModule(**vars(settings.data), steps=settings.trainer.max_steps, seed=settings.seed)
     module = build_module(settings, styles)
     data.setup()
-    if settings["initial"] is not None and resume is None:
-        begin_from(module, settings["initial"], list(styles.values()), data.some_photos(4))
+    if settings.initial is not None and resume is None:
+        begin_from(module, settings.initial, list(styles.values()), data.some_photos(4))
+    plain = asdict(settings)
     command = " ".join(["python scripts/train.py", *HydraConfig.get().overrides.task])
     callbacks = build_callbacks(settings, command, data, styles, pictures, folder)
-    trainer = build_trainer(settings["trainer"], folder, callbacks, settings["validate_every"])
+    trainer = build_trainer(settings.trainer, folder, callbacks, settings.validate_every)
     point = None
     if resume is not None:
         point = find_resume_point(
-            resume, settings["style"]["name"], fingerprint(pictures), module, settings,
-            trainer,
+            resume, settings.style.name, fingerprint(pictures), module, plain, trainer,
         )  # fmt: skip
-    speed_up(module, settings["trainer"])
+    speed_up(module, settings.trainer)
     held = None
     if first_process:
         held = open_run_folder(folder, resuming=point is not None)
@@ -133,15 +108,15 @@ def train(config: DictConfig) -> Path:
             print(f"warning: {point.problem} Resuming from the one before it.", file=sys.stderr)
             if point.damaged.parent == folder:
                 set_aside(point.damaged)
-        write_settings(settings, folder / "config.yaml")
-        print(f"Training {settings['style']['name']} on {len(data.training_paths)} photographs ({data.source_name}).")
+        write_settings(plain, folder / "config.yaml")
+        print(f"Training {settings.style.name} on {len(data.training_paths)} photographs ({data.source_name}).")
         print(f"Run folder: {folder}", flush=True)
         if point is not None:
-            print(point.describe(settings), flush=True)
-    if point is not None and (changed := point.changes(settings)):
+            print(point.describe(plain), flush=True)
+    if point is not None and (changed := point.changes(plain)):
         callbacks.files.changes = [{"step": point.step, "changed": changed}]
     try:
-        with out_of_memory_says_what_to_lower(settings["data"]["batch_size"], settings["data"]["image_size"]):
+        with out_of_memory_says_what_to_lower(settings.data.batch_size, settings.data.image_size):
             fit(trainer, module, data, callbacks.stop, None if point is None else point.path)
             finish(trainer, module, data, callbacks, settings, styles, folder)
     except RuntimeError as error:
@@ -156,15 +131,15 @@ def train(config: DictConfig) -> Path:
 
 
 @contextmanager
-def own_device(config: DictConfig) -> Iterator[None]:
+def own_device(options: TrainerSettings) -> Iterator[None]:
     """Settle ``trainer.devices=free``."""
-    if config.trainer.devices != "free":
+    if options.devices != "free":
         yield
         return
     from fastnst.training.machine.devices import free_device
 
     with free_device() as number:
-        config.trainer.devices = 1 if number is None else [number]
+        options.devices = 1 if number is None else [number]
         yield
 
 
@@ -184,9 +159,10 @@ def run_job(config: DictConfig) -> None:
     leave_word(sweep, word)
     word["problem"] = "it was stopped"
     try:
-        with own_device(config):
-            word = {"folder": str(train(config)), "problem": ""}
-    except (InputError, OmegaConfBaseException) as error:
+        settings = typed(config, TrainSettings)
+        with own_device(settings.trainer):
+            word = {"folder": str(train(settings)), "problem": ""}
+    except InputError as error:
         word["problem"] = " ".join(str(error).split())
         if sweep is None:
             raise
@@ -197,14 +173,14 @@ def run_job(config: DictConfig) -> None:
 
 def main() -> None:
     if not {"-m", "--multirun"} & set(sys.argv):
-        run_command(run_job, "train")
+        run_command(run_job, "train", TrainSettings)
         return
     sweep = Path("outputs", "multirun", datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
     os.environ[SWEEP_FOLDER] = str(sweep.absolute())
     sweep.mkdir(parents=True, exist_ok=True)
     with input_errors_end_with_code_2():
         try:
-            run_command(run_job, "train")
+            run_command(run_job, "train", TrainSettings)
         finally:
             if any(sweep.iterdir()):
                 from fastnst.training.sweep_page import finish_sweep

@@ -23,7 +23,10 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from fastnst.settings import TrainerSettings
+
 PROJECT = Path(__file__).resolve().parents[1]
+ON_CPU = TrainerSettings("cpu", 1, 1, "auto", "32-true", channels_last=False, compile=False, max_steps=3, log_every=1)
 
 
 class Answer(NamedTuple):

@@ -12,6 +12,7 @@ import resource
 import time
 import warnings
 import zipfile
+from dataclasses import replace
 from zlib import crc32
 
 import numpy as np
@@ -40,7 +41,7 @@ from fastnst.training.module import StyleTransferModule
 from fastnst.training.resume.resumption import find_resume_point
 from fastnst.training.trainer import build_trainer
 from fastnst.untrusted import Untrusted, check_card
-from tests.conftest import run_script
+from tests.conftest import ON_CPU, run_script
 
 LONG = int(os.environ.get("FASTNST_FUZZ", "0"))
 MOST_MEMORY = 400_000  # kB more than before
@@ -245,9 +246,6 @@ def go_on(photos, tmp_path_factory):
         VGG(["relu1_2"], load_vgg_weights("imagenet_caffe", "vgg16"), "vgg16"), style,
         content_layers={"relu1_2": 1.0}, style_layers={"relu1_2": 1.0},
     )  # fmt: skip
-    options = {
-        "accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "precision": "32-true", "log_every": 1,
-    }  # fmt: skip
     arguments = {"width": 2, "residual_blocks": 0}
 
     def run(path=None, only_look: bool = False) -> None:
@@ -258,7 +256,7 @@ def go_on(photos, tmp_path_factory):
         data.setup()
         card = {"style": {"name": "mosaic"}, "settings": {}}
         callbacks = [NonFiniteGuard(), SkippedPhotos(folder), Curves(1), RunFiles(folder, card, style[0], 0)]
-        trainer = build_trainer({**options, "max_steps": 2 if path is None else 4}, folder, callbacks, 100)
+        trainer = build_trainer(replace(ON_CPU, max_steps=2 if path is None else 4), folder, callbacks, 100)
         if path is not None:
             settings = {"optimizer": "adam", "network": {"name": "transformer", "arguments": arguments}}
             find_resume_point(path, "mosaic", "", module, settings, trainer)

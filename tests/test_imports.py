@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fastnst"
 
 ALLOWED = {
     "errors": set(),
+    "settings": {"errors"},
     "hardware": {"errors"},
     "writing": {"errors"},
     "untrusted": set(),
@@ -27,6 +28,7 @@ ALLOWED = {
     "stylization": {"convolution", "errors", "images", "networks", "models", "writing"},
     "training": {
         *("allocation", "errors", "hardware", "writing", "images", "networks", "features", "losses", "data", "models"),
+        "settings",
         "untrusted",
     },
     "optimization": {"errors", "images", "features", "losses"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from fastnst.errors import InputError, require_whole
 from fastnst.losses.from_settings import build_objective, build_vgg
 from fastnst.models.model_file import current_commit, find_model, load_model
 from fastnst.networks import TransformerNetwork, build_network
+from fastnst.settings import TrainSettings
 from fastnst.training.callbacks.non_finite_guard import NonFiniteGuard
 from fastnst.training.callbacks.output_watch import OutputWatch
 from fastnst.training.callbacks.previews import Previews, fixed_pictures
@@ -25,38 +27,38 @@ from fastnst.training.module import StyleTransferModule
 from fastnst.training.style_pictures import fingerprint, thumbnail
 
 
-def build_module(settings: dict[str, Any], styles: Mapping[str, Tensor]) -> StyleTransferModule:
+def build_module(settings: TrainSettings, styles: Mapping[str, Tensor]) -> StyleTransferModule:
     """The network and the objective with the styles (3, H, W), in the module that trains the one with the other."""
-    many = len(styles) if len(styles) > 1 else None
+    plain, many = asdict(settings), len(styles) if len(styles) > 1 else None
     return StyleTransferModule(
-        build_network(settings["network"]["name"], {**settings["network"]["arguments"], "styles": many}),
-        build_objective(build_vgg(settings), list(styles.values()), settings["loss"]),
-        steps=settings["trainer"]["max_steps"],
-        seed=settings["seed"],
+        build_network(settings.network.name, {**settings.network.arguments, "styles": many}),
+        build_objective(build_vgg(plain), list(styles.values()), plain["loss"]),
+        steps=settings.trainer.max_steps,
+        seed=settings.seed,
         teacher=read_teacher(settings, len(styles)),
-        teacher_steps=settings["teacher_steps"],
+        teacher_steps=settings.teacher_steps,
         styles=list(styles) if many else [],
-        **{key: settings[key] for key in ("optimizer", "learning_rate", "schedule", "range_weight")},
+        **{key: plain[key] for key in ("optimizer", "learning_rate", "schedule", "range_weight")},
     )
 
 
-def read_teacher(settings: dict[str, Any], styles: int) -> TransformerNetwork | None:
+def read_teacher(settings: TrainSettings, styles: int) -> TransformerNetwork | None:
     """The network of ``teacher=MODEL``, or None.
 
     Raises:
         InputError: it cannot be read, it or this run has more than one style, or ``teacher_steps`` is no number.
     """
-    if settings["teacher"] is None:
+    if settings.teacher is None:
         return None
     if styles > 1:
-        raise InputError(f"teacher={settings['teacher']}: a network of many styles learns without one.")
-    require_whole("teacher_steps", settings["teacher_steps"], 1)
+        raise InputError(f"teacher={settings.teacher}: a network of many styles learns without one.")
+    require_whole("teacher_steps", settings.teacher_steps, 1)
     try:
-        teacher = load_model(find_model(settings["teacher"])).network
+        teacher = load_model(find_model(settings.teacher)).network
     except InputError as error:
-        raise InputError(f"teacher={settings['teacher']}: {error}") from None
+        raise InputError(f"teacher={settings.teacher}: {error}") from None
     if teacher.arguments["styles"]:
-        raise InputError(f"teacher={settings['teacher']} has many styles: give a model of one.")
+        raise InputError(f"teacher={settings.teacher} has many styles: give a model of one.")
     return teacher
 
 
@@ -73,7 +75,7 @@ class Callbacks(NamedTuple):
 
 
 def build_callbacks(
-    settings: dict[str, Any],
+    settings: TrainSettings,
     command: str,
     data: PhotoDataModule,
     styles: Mapping[str, Tensor],
@@ -83,7 +85,6 @@ def build_callbacks(
     """The callbacks of a run.
 
     Args:
-        settings: of the run, plain values.
         command: that started it, for the model's card.
         data: set up.
         styles: (3, H, W) in [0, 1], by name.
@@ -92,24 +93,24 @@ def build_callbacks(
     """
 
     card: dict[str, Any] = {
-        "style": {"name": settings["style"]["name"], "size": settings["style"]["size"]},
+        "style": {"name": settings.style.name, "size": settings.style.size},
         "data": {"source": data.source_name, "photographs": len(data.training_paths)},
         "command": command,
         "commit": current_commit(),
-        "settings": settings,
+        "settings": asdict(settings),
     }
     if len(styles) > 1:
         card["styles"] = [{"name": name} for name in styles]
     photos, read = (data.validation_paths, data.open_validation_photo) if data.validation_paths else (
         data.training_paths, data.open_photo,
     )  # fmt: skip
-    shown = fixed_pictures(photos[:4], settings["preview_size"], read)
+    shown = fixed_pictures(photos[:4], settings.preview_size, read)
     return Callbacks(
-        StopOnSignals(abandon=not settings["trainer"]["compile"]),
+        StopOnSignals(abandon=not settings.trainer.compile),
         NonFiniteGuard(),
         SkippedPhotos(folder),
-        Curves(settings["trainer"]["log_every"]),
-        Previews(folder / "previews", shown, styles, settings["preview_every"], watch=OutputWatch()),
-        RunFiles(folder, card, thumbnail(list(styles.values())), settings["save_every"], fingerprint(pictures)),
-        TrainingBar(settings["trainer"]["log_every"]),
+        Curves(settings.trainer.log_every),
+        Previews(folder / "previews", shown, styles, settings.preview_every, watch=OutputWatch()),
+        RunFiles(folder, card, thumbnail(list(styles.values())), settings.save_every, fingerprint(pictures)),
+        TrainingBar(settings.trainer.log_every),
     )

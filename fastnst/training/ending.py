@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch import Tensor
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import one_line
 from fastnst.models.publishing import publish
+from fastnst.settings import TrainSettings
 from fastnst.training.build import Callbacks
 from fastnst.training.callbacks.tensorboard import EventLogger
 from fastnst.training.final_figures import measure
@@ -27,7 +28,7 @@ def finish(
     module: StyleTransferModule,
     data: PhotoDataModule,
     callbacks: Callbacks,
-    settings: dict[str, Any],
+    settings: TrainSettings,
     styles: Mapping[str, Tensor],
     folder: Path,
 ) -> None:
@@ -44,14 +45,14 @@ def finish(
     if received is not None and trainer.global_step == 0:
         print(f"Stopped by {signal.Signals(received).name} before the first step was done.", flush=True)
         sys.exit(128 + received)
-    photos = data.validation_paths[: settings["final_photos"]]
+    photos = data.validation_paths[: settings.final_photos]
     if photos and received is None:
         print()
         for number, (name, style) in enumerate(styles.items()):
             network = module.network.eval()
             if module.styles:
                 network = network.of_style(module.shares([number])[0])
-            figures = measure(network, photos, data.open_validation_photo, style, settings["final_size"])
+            figures = measure(network, photos, data.open_validation_photo, style, settings.final_size)
             (files.card["styles"][number] if module.styles else files.card)["fidelity"] = figures
             kept = f"content kept {figures['content']:.2f} (the photograph: 1)"
             distance = f"style distance {figures['style']:.2f} (the photograph: {figures['photograph_style']:.2f})"
@@ -59,15 +60,15 @@ def finish(
     files.write_model(trainer, module)
     model = folder / MODEL
     log_hyperparameters(trainer, settings, files.metrics)
-    print(f"\n{trainer.global_step} of {settings['trainer']['max_steps']} steps in {files.seconds / 60:.1f} minutes.")
+    print(f"\n{trainer.global_step} of {settings.trainer.max_steps} steps in {files.seconds / 60:.1f} minutes.")
     if guard.skipped:
         halved = f" The learning rate was halved {guard.halvings} times." if guard.halvings else ""
         print(f"Steps skipped because a loss was not finite: {guard.skipped}.{halved}")
     if bad := sorted(callbacks.skipped.paths):
         names = ", ".join(bad[:5]) + (" ..." if len(bad) > 5 else "")
         print(one_line(f"Photographs that could not be read: {len(bad)}: {names}"))
-    if settings["publish"] is not None:
-        model = publish(model, settings["publish"])
+    if settings.publish is not None:
+        model = publish(model, settings.publish)
     if received is not None:
         print(
             f"Stopped by {signal.Signals(received).name}; {LAST} and {MODEL} are saved. "
@@ -80,13 +81,13 @@ def finish(
         sys.exit(128 + received)
 
 
-def log_hyperparameters(trainer: pl.Trainer, settings: dict[str, Any], metrics: dict[str, float]) -> None:
+def log_hyperparameters(trainer: pl.Trainer, settings: TrainSettings, metrics: dict[str, float]) -> None:
     """Settings and final figures for TensorBoard's hparams tab."""
 
     final = {f"final/{key}": value for key, value in metrics.items() if key.count("/") == 1}
     for logger in trainer.loggers:
         if isinstance(logger, EventLogger):
             logger.log_hyperparams(
-                {name: str(value) for name, value in flat(settings).items()}, final, trainer.global_step
+                {name: str(value) for name, value in flat(asdict(settings)).items()}, final, trainer.global_step
             )
             logger.finalize("success")

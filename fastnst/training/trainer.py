@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -16,6 +16,7 @@ from fastnst.allocation import keep_freed_memory
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import InputError, require_whole
 from fastnst.hardware import computes_in_bfloat16
+from fastnst.settings import TrainerSettings
 from fastnst.training.callbacks.stop_on_signals import StopOnSignals
 from fastnst.training.callbacks.tensorboard import EventLogger
 from fastnst.training.module import StyleTransferModule
@@ -28,7 +29,7 @@ def choose_precision(precision: str, accelerator: str) -> str:
     Raises:
         InputError: 16-mixed: its gradients overflow on purpose, to find a scale, and count as broken here.
     """
-    if str(precision) in ("16", "16-mixed"):
+    if precision in ("16", "16-mixed"):
         raise InputError(f"trainer.precision={precision}: expected bf16-mixed, 32-true, or auto for what fits best.")
     if precision != "auto":
         return precision
@@ -46,32 +47,29 @@ def distributed(strategy: str) -> str | Strategy:
 
 
 def build_trainer(
-    options: dict[str, Any], folder: Path, callbacks: Sequence[pl.Callback], validate_every: int
+    options: TrainerSettings, folder: Path, callbacks: Sequence[pl.Callback], validate_every: int
 ) -> pl.Trainer:
     """A trainer that writes TensorBoard events into the run folder itself.
-
-    Args:
-        options: accelerator, devices, num_nodes, strategy, precision, max_steps, log_every.
 
     Raises:
         InputError: an option is out of range, or the hardware asked for is not there.
     """
-    for name in ("max_steps", "log_every"):
-        require_whole(f"trainer.{name}", options[name], 1)
+    require_whole("trainer.max_steps", options.max_steps, 1)
+    require_whole("trainer.log_every", options.log_every, 1)
     require_whole("validate_every", validate_every, 1)
-    accelerator = options["accelerator"]
+    accelerator = options.accelerator
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available() and not torch.backends.mps.is_available():
         raise InputError(f"trainer.accelerator={accelerator}: torch finds no GPU; use trainer=auto or trainer=cpu.")
     try:
         return pl.Trainer(
             accelerator=accelerator,
-            devices=options["devices"],
-            num_nodes=options["num_nodes"],
-            strategy=distributed(options["strategy"]),
-            precision=choose_precision(options["precision"], accelerator),  # type: ignore[arg-type]  # checked there
-            max_steps=options["max_steps"],
-            log_every_n_steps=options["log_every"],
-            val_check_interval=min(validate_every, options["max_steps"]),
+            devices=options.devices,
+            num_nodes=options.num_nodes,
+            strategy=distributed(options.strategy),
+            precision=choose_precision(options.precision, accelerator),  # type: ignore[arg-type]  # checked there
+            max_steps=options.max_steps,
+            log_every_n_steps=options.log_every,
+            val_check_interval=min(validate_every, options.max_steps),
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
             logger=EventLogger(folder),
@@ -83,7 +81,7 @@ def build_trainer(
             use_distributed_sampler=False,
         )
     except (pl.utilities.exceptions.MisconfigurationException, ValueError, TypeError) as error:
-        raise InputError(f"trainer={options} is not possible here: {' '.join(str(error).split())}") from None
+        raise InputError(f"trainer={asdict(options)} is not possible here: {' '.join(str(error).split())}") from None
 
 
 def fit(

@@ -1,18 +1,21 @@
 """Training as a user runs it: scripts/train.py for a few steps at 32x32, what it leaves and what it refuses."""
 
 import os
+import re
+import shlex
 import signal
 import threading
 from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fastnst.models.model_file import load_model
 from fastnst.styles import NAMES
-from tests.conftest import events, load, losses, same, weights
+from tests.conftest import events, load, losses, run_script, same, weights
 from tests.scripts.test_kills import train_in_a_child
 
 # What a run leaves
@@ -356,11 +359,34 @@ def bad(tmp_path, trained) -> Path:
         ("network=nope", "Could not find 'network/nope'"),
         ("trainer=nope", "Could not find 'trainer/nope'"),
         ("experiment=nope", "Could not find 'experiment/nope'"),
-        ("colour=3", "Could not override 'colour'"),
+        ("colour=3", "colour: there is no such setting; the nearest is "),
+        ("trainer.max_step=3", "trainer.max_step: there is no such setting; the nearest is trainer.max_steps."),
+        ("+trainer.max_step=3", "trainer.max_step: there is no such setting; the nearest is trainer.max_steps."),
+        ("+max_steps=3", "max_steps: there is no such setting; the nearest is trainer.max_steps."),
+        ("+learning_rte=5", "learning_rte: there is no such setting; the nearest is learning_rate."),
+        ("+callbacks.x._target_=no.such.Class", "callbacks: there is no such setting; the nearest is "),
+        ("+loss.foo=1", "loss.foo: there is no such setting; the nearest is loss."),
+        ("++loss.normalized=true", "loss.normalized: there is no such setting"),
+        ("+data.steps=3", "data.steps: there is no such setting"),
+        ("loss.style_layers.conv1_1=1", "use +loss.style_layers.conv1_1=1"),  # there, + is right
+        ("+network.arguments.foo=1", "foo"),
+        ("~seed", "seed has no value: add seed=VALUE"),
+        ("~style.size", "style.size has no value: add style.size=VALUE"),
+        ("style.image=a=b.jpg", """brackets or quotes is written 'style.image="a=b.jpg"'."""),
+        ("style.image=a,b.jpg", """one text with commas is written 'style.image="a,b.jpg"'"""),
+        ("style.image=a(1).jpg", """'style.image="a(1).jpg"'"""),
+        ("output_dir=${nothing}", "error: output_dir: Interpolation key 'nothing' not found"),
+        ("output_dir=true", "output_dir=True: expected a text."),
+        ("ckpt_path=[1]", "ckpt_path=[1]: expected a text, or null."),
+        ("data.workers=some", "data.workers='some': expected a whole number, or null."),
+        ("data.scale=3", "data.scale=3: expected numbers in brackets, such as [1.0, 1.5]."),
+        ("seed=true", "seed=True: expected a whole number."),
+        ("network.arguments=null", "network.arguments=None: expected settings with names"),
+        ("loss.style_layers={relu1_2:x}", "loss.style_layers={'relu1_2': 'x'}: expected names with numbers"),
         ("network.name=nope", "unknown network 'nope': expected one of"),
         ("network.arguments.width=wide", "wide"),
         ("network.arguments.width=2.5", "2.5"),
-        ("style=custom", "style=custom needs the picture to train on: add style.image=PATH"),
+        ("style=custom", "style=custom needs the style picture: add style.image=PATH"),
         ("style=custom style.image=missing.png", "missing.png is not there"),
         ("style=custom style.image=broken.jpg", "broken.jpg cannot be read as a picture"),
         ("style=custom style.image=1x1.png", "1x1.png is 1x1: expected at least 32"),
@@ -369,20 +395,21 @@ def bad(tmp_path, trained) -> Path:
         ("style.size=8", "style.size=8: expected a whole number, 32 or more"),
         ("style.size=large", "style.size='large'"),
         ("data.image_size=31", "image size 31 cannot be used; give a whole number, 32 or more"),
-        ("data.image_size=big", "image size 'big'"),
-        ("data.image_size=64.5", "image size 64.5"),
+        ("data.image_size=big", "data.image_size='big': expected a whole number"),
+        ("data.image_size=64.5", "data.image_size=64.5: expected a whole number"),
         ("data.batch_size=0", "batch size 0"),
-        ("data.batch_size=some", "batch size 'some'"),
+        ("data.batch_size=some", "data.batch_size='some'"),
         ("data.workers=-1", "workers -1"),
         ("data.root=missing", "missing"),
         ("data.root=no_photos", "no_photos holds no pictures, only 1 file .txt"),
         ("data.root=unreadable", "none of the 3 photographs in unreadable can be read"),
         ("data=coco data.root=missing", "missing"),
-        ("data=folder data.root=???", "data=folder needs the folder with your photographs: add data.root=DIR"),
+        ("data=folder data.root=???", "data.root has no value: add data.root=VALUE"),
+        ("data=folder data.root=null", "'folder' needs a folder; give data.root=path/to/photographs"),
         ("loss.style_layers={relu9_1:1.0}", "has no layer 'relu9_1': expected names like relu2_2"),
         ("loss.content_layers={pool1:1.0}", "'pool1'"),
         ("loss.style_weight=-1", "expected numbers of at least 0"),
-        ("loss.content_weight=abc", "expected numbers of at least 0"),
+        ("loss.content_weight=abc", "loss.content_weight='abc': expected a number."),
         ("loss.style_weight=0 loss.moments_weight=0 loss.content_weight=0", "style weights are all zero"),
         ("loss.tv_form=cubic", "'cubic': expected one of squared, l1"),
         ("loss_network=resnet", "unknown loss network 'resnet': expected 'vgg16' or 'vgg19'"),
@@ -440,6 +467,42 @@ def test_going_on_with_something_else(train, trained, photos, options, message):
         message
         in train(*options.format(photos=photos).split(), f"ckpt_path={trained / 'last.ckpt'}", "output_dir=run").error()
     )
+
+
+def test_a_picture_with_spaces_and_a_comma_in_its_name(train, photos, tmp_path):
+    """Refused with the quotes that it needs; in a shell, those are the argument that is taken."""
+    (tmp_path / "my photo, 1.png").write_bytes((photos / "photo0.png").read_bytes())
+    (quoted,) = re.findall(r"is written ('.*?'),", train("style=custom", "style.image=my photo, 1.png").error())
+    assert quoted == """'style.image="my photo, 1.png"'"""
+    assert train("style=custom", *shlex.split(quoted), "output_dir=run").code == 0
+    assert load_model(tmp_path / "run" / "model.ckpt").card["style"]["name"] == "my photo, 1"
+
+
+def test_configurations_of_ones_own(train, photos, tmp_path):
+    """What they leave out is as in the shipped ones."""
+    for name, text in {
+        "style/mine": f"name: mine\nimage: {photos}/photo0.png\nsize: 64",
+        "data/mine": f"source: folder\nroot: {photos}\nimage_size: 48",
+        "loss/mine": "style_layers: {relu3_1: 2}",
+        "trainer/mine": "accelerator: cpu\nmax_steps: 1",
+        "network/mine": "name: transformer\narguments: {width: 4, residual_blocks: 0}",
+        "experiment/mine": "# @package _global_\nlearning_rate: 2e-3\noutput_dir: 7",
+        "data/zero": 'source: folder\nroot: "a\\0b"',
+    }.items():
+        path = tmp_path / "own" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    own = ("--config-dir=own", *(f"{group}=mine" for group in ("style", "data", "loss", "trainer", "network")))
+    answer = run_script("train", *own, "experiment=mine", "final_photos=0", "preview_size=32", cwd=tmp_path)
+    assert answer.code == 0, answer.err
+    settings = load_model(tmp_path / "7" / "model.ckpt").card["settings"]
+    assert settings == OmegaConf.to_container(OmegaConf.load(tmp_path / "7" / "config.yaml"))
+    assert settings["learning_rate"] == 2e-3 and settings["output_dir"] == "7"
+    assert settings["network"]["arguments"] == {"width": 4, "residual_blocks": 0}
+    assert settings["loss"]["style_layers"] == {"relu3_1": 2.0} and settings["loss"]["content_layers"] == {"relu3_3": 1}
+    assert settings["data"]["image_size"] == 48 and settings["data"]["scale"] == [1.0, 1.5]
+    zero = run_script("train", "--config-dir=own", "data=zero", cwd=tmp_path)
+    assert "data.root='a\\x00b': expected a text, or null." in zero.error()
 
 
 def test_bad_input_from_a_real_process(start):

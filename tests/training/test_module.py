@@ -3,6 +3,7 @@
 import copy
 import functools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from fastnst.networks import build_network
 from fastnst.training.machine import speed_up as faster
 from fastnst.training.machine.speed_up import speed_up
 from fastnst.training.module import StyleTransferModule, one_cycle
+from tests.conftest import ON_CPU
 
 LAYERS = {"relu1_2": 1.0}
 
@@ -180,7 +182,7 @@ def test_what_is_refused(build, options, message):
 def test_channels_last_changes_nothing(build):
     plain, fast = build(), build()
     names = list(fast.state_dict())
-    speed_up(fast, {"accelerator": "cpu", "channels_last": True, "compile": False})
+    speed_up(fast, replace(ON_CPU, channels_last=True))
     assert fast.network.residual[0].body[0].weight.is_contiguous(memory_format=torch.channels_last)
     expected, found = descend(plain), descend(fast)
     assert found[0] == pytest.approx(expected[0], rel=1e-5) and found == pytest.approx(expected, rel=1e-2)
@@ -206,7 +208,7 @@ def test_compiling_changes_nothing(build, monkeypatch):
     monkeypatch.setattr(faster, "missing_compiler", lambda on_gpu: None)
     plain, fast = build(), build()
     names = list(fast.state_dict())
-    speed_up(fast, {"accelerator": "cpu", "channels_last": False, "compile": True})
+    speed_up(fast, replace(ON_CPU, compile=True))
     assert descend(fast, 3) == pytest.approx(descend(plain, 3), rel=1e-3)
     assert list(fast.state_dict()) == names
     graphs = len(captured)
@@ -220,7 +222,7 @@ def test_without_a_compiler_the_training_goes_on(build, monkeypatch):
     monkeypatch.delenv("CXX", raising=False)
     module = build()
     with pytest.warns(UserWarning, match=r"trainer.compile needs a C\+\+ compiler .*not found.* uncompiled"):
-        speed_up(module, {"accelerator": "cpu", "channels_last": False, "compile": True})
+        speed_up(module, replace(ON_CPU, compile=True))
     assert len(descend(module, 1)) == 1
 
 

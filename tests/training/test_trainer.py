@@ -1,15 +1,13 @@
 """The beginning and the end of a run: style picture, trainer, folder, publishing, previews."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from fastnst.errors import InputError
 from fastnst.training.trainer import build_trainer, choose_precision
-
-OPTIONS = {
-    "accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "precision": "32-true", "max_steps": 3,
-    "log_every": 1,
-}  # fmt: skip
+from tests.conftest import ON_CPU
 
 
 def test_precision(monkeypatch):
@@ -22,13 +20,13 @@ def test_precision(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
     assert choose_precision("auto", "gpu") == "bf16-mixed"
-    for given in ("16-mixed", "16", 16):
+    for given in ("16-mixed", "16"):
         with pytest.raises(InputError, match=r"trainer\.precision=16.*bf16-mixed"):
             choose_precision(given, "gpu")
 
 
 def test_trainer(tmp_path):
-    trainer = build_trainer(OPTIONS, tmp_path, [], validate_every=100)
+    trainer = build_trainer(ON_CPU, tmp_path, [], validate_every=100)
     assert trainer.max_steps == 3 and trainer.val_check_interval == 3  # a short run is still validated
     assert trainer.progress_bar_callback is None and trainer.checkpoint_callback is None
 
@@ -37,4 +35,4 @@ def test_no_gpu(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(InputError, match="torch finds no GPU; use trainer=auto or trainer=cpu"):
-        build_trainer(OPTIONS | {"accelerator": "gpu"}, tmp_path, [], 1)
+        build_trainer(replace(ON_CPU, accelerator="gpu"), tmp_path, [], 1)

@@ -6,30 +6,19 @@ import importlib.util
 import os
 import shutil
 import warnings
-from typing import Any
 
 import torch
 
-from fastnst.errors import InputError
+from fastnst.settings import TrainerSettings
 from fastnst.training.module import StyleTransferModule
 
 
-def speed_up(module: StyleTransferModule, options: dict[str, Any]) -> None:
-    """Apply ``channels_last`` and ``compile``; names and values of the weights stay as they are.
-
-    Args:
-        options: the two switches, and the accelerator that they are for.
-
-    Raises:
-        InputError: a switch is neither true nor false.
-    """
-    for name in ("channels_last", "compile"):
-        if not isinstance(options[name], bool):
-            raise InputError(f"trainer.{name}={options[name]!r}: expected true or false.")
-    if options["channels_last"]:
+def speed_up(module: StyleTransferModule, options: TrainerSettings) -> None:
+    """Apply ``channels_last`` and ``compile``; names and values of the weights stay as they are."""
+    if options.channels_last:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's signature
-    if options["compile"]:
-        on_gpu = options["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    if options.compile:
+        on_gpu = options.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
         if (missing := missing_compiler(on_gpu)) is not None:
             warnings.warn(f"trainer.compile needs {missing}, not found: training continues uncompiled.", stacklevel=2)
             return

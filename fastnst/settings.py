@@ -1,0 +1,150 @@
+"""The settings of a training, a preview and an optimisation, as their rooms read them.
+
+What each means, and its default, is in `configs/`; models, ``config.yaml`` and resume files keep them as dictionaries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastnst.errors import InputError
+
+
+@dataclass
+class StyleSettings:
+    name: str
+    size: int
+    image: str | None = None
+    images: Any = None  # of many styles: paths in a list, or a folder
+
+    def one_image(self) -> str:
+        """The picture of a single style.
+
+        Raises:
+            InputError: these are many styles.
+        """
+        if self.image is None:
+            raise InputError(
+                "style=many is for scripts/train.py: give one, for instance style=custom style.image=PATH."
+            )
+        return self.image
+
+
+@dataclass
+class NetworkSettings:
+    name: str
+    arguments: dict[str, Any]  # each network knows its own
+
+
+@dataclass
+class LossSettings:
+    """Arguments of :class:`fastnst.losses.PerceptualLoss`."""
+
+    content_distance: str
+    style_distance: str
+    content_layers: dict[str, float]
+    style_layers: dict[str, float]
+    content_weight: float
+    style_weight: float
+    moments_weight: float
+    tv_weight: float
+    tv_form: str
+    tv_range: float
+
+
+@dataclass
+class DataSettings:
+    """Arguments of :class:`fastnst.data.datamodule.PhotoDataModule`."""
+
+    source: str
+    root: str | None
+    image_size: int
+    batch_size: int
+    grow_to: int | None
+    grow_at: float
+    workers: int | None
+    scale: list[float]
+    validation_photos: int
+    validation_root: str | None
+    cache: bool
+    cache_dir: str | None
+
+
+@dataclass
+class TrainerSettings:
+    accelerator: str
+    devices: Any  # a number, several in a list, or a word
+    num_nodes: int
+    strategy: str
+    precision: str
+    channels_last: bool
+    compile: bool
+    max_steps: int
+    log_every: int
+
+
+@dataclass
+class TrainSettings:
+    style: StyleSettings
+    network: NetworkSettings
+    loss: LossSettings
+    data: DataSettings
+    trainer: TrainerSettings
+    seed: int
+    loss_network: str
+    weights: str
+    pooling: str
+    optimizer: str
+    learning_rate: float
+    schedule: str
+    range_weight: float
+    output_dir: str
+    ckpt_path: str | None
+    initial: str | None
+    teacher: str | None
+    teacher_steps: int
+    publish: str | None
+    preview_every: int
+    preview_size: int
+    save_every: int
+    validate_every: int
+    final_photos: int
+    final_size: int
+
+
+@dataclass
+class PreviewSettings(TrainSettings):
+    content: str
+    size: int
+    steps: int
+    output: str | None
+
+
+@dataclass
+class OptimizeSettings:
+    style: StyleSettings
+    loss: LossSettings
+    command: str
+    content: str
+    seed: int
+    loss_network: str
+    weights: str
+    pooling: str
+    activations: str
+    size: Any  # a number, or several in a list
+    steps: Any  # the same
+    start: str
+    noise: float
+    optimizer: str
+    learning_rate: float | None
+    schedule: str
+    pixel_range: str
+    line_search: bool
+    stall_tolerance: float
+    stall_window: int
+    colors: str
+    device: str
+    output_dir: str
+    strip_pictures: int
+    log_every: int
