@@ -207,7 +207,7 @@ def test_preview_replaces_neither_of_its_two_pictures(optimize, tmp_path):
         (("content=photo.png", "device=nosuch"), "device=nosuch"),
         (("content=photo.png", "weights=gone.pth"), "gone.pth"),
         (("content=photo.png", "nosuch=1"), "nosuch: there is no such setting"),
-        (("content=photo.png", "+stal_window=1"), "stal_window: there is no such setting; the nearest is stall_window."),
+        (("content=photo.png", "+stal_window=1"), "no such setting; the nearest is stall_window."),
         (("content=photo.png", "+loss.foo=1"), "loss.foo: there is no such setting; the nearest is loss."),
         (("content=photo.png", "+data=coco"), "data: there is no such setting"),
         (("content=photo.png", "line_search=1"), "line_search=1: expected true or false."),
