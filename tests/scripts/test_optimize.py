@@ -166,6 +166,9 @@ def test_preview_is_the_training_objective(optimize, tmp_path):
     assert sum(terms) == pytest.approx(total, rel=0.01)
     assert "exists and is not replaced" in optimize("output=look.png", script="preview").error()
     assert "preset of scripts/optimize.py" in optimize("experiment=gatys_vgg16", script="preview").error()
+    for wrong in ("outptu=a.png", "+outptu=a.png"):
+        assert "outptu: there is no such setting; the nearest is output." in optimize(wrong, script="preview").error()
+    assert "steps='x': expected a whole number." in optimize("data=folder", "steps=x", script="preview").error()
 
 
 def test_preview_replaces_neither_of_its_two_pictures(optimize, tmp_path):
@@ -204,7 +207,13 @@ def test_preview_replaces_neither_of_its_two_pictures(optimize, tmp_path):
         (("content=photo.png", "size=[64,32]"), "sizes that rise"),
         (("content=photo.png", "device=nosuch"), "device=nosuch"),
         (("content=photo.png", "weights=gone.pth"), "gone.pth"),
-        (("content=photo.png", "nosuch=1"), "nosuch"),
+        (("content=photo.png", "nosuch=1"), "nosuch: there is no such setting"),
+        (("content=photo.png", "+stal_window=1"), "no such setting; the nearest is stall_window."),
+        (("content=photo.png", "+loss.foo=1"), "loss.foo: there is no such setting; the nearest is loss."),
+        (("content=photo.png", "+data=coco"), "data: there is no such setting"),
+        (("content=photo.png", "line_search=1"), "line_search=1: expected true or false."),
+        (("content=photo.png", "learning_rate=fast"), "learning_rate='fast': expected a number, or null."),
+        (("content=my photo, 1.png",), """is written 'content="my photo, 1.png"'"""),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
