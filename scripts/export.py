@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a s
 
 from fastnst.errors import InputError, input_errors_end_with_code_2
 from fastnst.models.model_file import find_model, load_model, style_name
+from fastnst.models.styles import pick, shares_from_text
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors", "web": "_web"}
 
@@ -23,6 +24,9 @@ class ArgumentParser(argparse.ArgumentParser):
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="a model file, or the name of one in checkpoints/")
+    parser.add_argument(
+        "--style", help="of a model with many: a name, or shares such as candy=0.6,ink=0.4 (default: all)"
+    )
     parser.add_argument("--format", required=True, choices=list(ENDINGS), help="what to write")
     parser.add_argument("--output", type=Path, help="file, or folder for web (default: exported/NAME and the ending)")
     parser.add_argument("--half", action="store_true", help="weights as 16-bit numbers: half the size")
@@ -46,6 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
     path = find_model(options.model)
     model = load_model(path)
     name = style_name(path, model.card)
+    if options.style is not None:
+        model = pick(model, shares_from_text(options.style))
+        name = model.card["style"]["name"]
     output = options.output or Path("exported") / f"{name}{ENDINGS[options.format]}"
     if options.format != "web" and output.suffix != ENDINGS[options.format]:
         raise InputError(f"--output {output}: expected {ENDINGS[options.format]} at its end.")

@@ -23,8 +23,8 @@ from fastnst.errors import InputError, input_errors_end_with_code_2, one_line
 from fastnst.images.color import COLOR_MODES
 from fastnst.images.reading import MAX_PIXELS
 from fastnst.images.saving import save_image
-from fastnst.models.model_file import find_model, load_model, style_name
-from fastnst.models.styles import pick, shares_from_text
+from fastnst.models.model_file import Model, find_model, load_model, style_name
+from fastnst.models.styles import check_shares, pick, shares_from_text
 
 if fresh:
     gc.freeze()
@@ -61,6 +61,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--model", required=True, action="append", help="model file or name in checkpoints/; several: see --mix")
     add("--style", help="of a model with many: a name, or shares of several, for instance candy=0.6,ink=0.4")
+    add("--style-from", help="animations and videos: the style of the first frame, which changes by and by")
+    add("--style-to", help="the style of the last frame; both a name or shares, as --style")
     add("--mix", type=shares, help="share of each --model, for instance 0.6,0.4 (default: equal shares)")
     add("--input", type=Path, help="picture, folder, GIF, video, or - for standard input; `samples`: the sample photos")
     add("--output", type=Path, help="file, folder, or - for standard output (default: in stylized/); extension: format")
@@ -101,9 +103,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     paths = [find_model(name) for name in options.model]
     models = [load_model(path) for path in paths]
+    if len(models) > 1 and (options.style, options.style_from, options.style_to) != (None, None, None):
+        raise InputError("--style picks from one --model: give one of them.")
+    options.passage = read_passage(options, models[0])
     if options.style is not None:
-        if len(models) > 1:
-            raise InputError("--style picks from one --model: give one of them.")
         models = [pick(models[0], shares_from_text(options.style))]
     if options.info:
         print(json.dumps(models[0].card if len(models) == 1 else [model.card for model in models], indent=2))
@@ -115,6 +118,8 @@ def main(arguments: list[str] | None = None) -> int:
     names = [style_name(path, model.card) for path, model in zip(paths, models, strict=True)]
     if options.style is not None:
         names = [models[0].card["style"]["name"]]
+    if options.passage is not None:
+        names = ["_to_".join("+".join(shares) for shares in options.passage)]
     source = options.input or next(photo for photo in sample_photos() if photo.stem == "chelsea")
     out = sys.stderr if options.output == STREAM else sys.stdout
     with files_for_streams(source, options.output, options.format, sys.stdin, sys.stdout) as files:
@@ -124,7 +129,33 @@ def main(arguments: list[str] | None = None) -> int:
             sources, options.output, "+".join(names),
             kind=options.format, sheet=options.sheet, overwrite=options.overwrite,
         )  # fmt: skip
+        if options.passage is not None:
+            require_moving(work)
         return stylize_all(work, options, models, out)
+
+
+def read_passage(options: argparse.Namespace, model: Model) -> tuple[dict[str, float], dict[str, float]] | None:
+    """The shares of styles at the first frame and at the last; None where they do not change."""
+    ends = [options.style_from, options.style_to]
+    if ends == [None, None]:
+        return None
+    if None in ends or options.style is not None:
+        raise InputError("--style-from and --style-to go together, and without --style: the first and the last style.")
+    first, last = (shares_from_text(text) for text in ends)
+    for shares in (first, last):
+        check_shares(model, shares)
+    return first, last
+
+
+def require_moving(work: list[tuple[Path, Path]]) -> None:
+    from fastnst.stylization.files.one_file import moves_to
+    from fastnst.stylization.probe import probe
+
+    for source, output in work:
+        if not moves_to(probe(source), output):
+            raise InputError(
+                f"{source} -> {output} does not move: --style-from needs animations or videos; give --style."
+            )
 
 
 def stylize_all(work: list[tuple[Path, Path]], options: argparse.Namespace, models: list, out: TextIO) -> int:
@@ -189,6 +220,7 @@ def prepare(options: argparse.Namespace, models: list) -> tuple[Any, Any, Any]:
     handling = Handling(
         options.quality, options.overwrite, options.max_pixels, options.compare,
         options.start, options.end, options.temporal, options.stats, options.max_frames,
+        options.passage,
     )  # fmt: skip
     warnings.filterwarnings("ignore", module="PIL")  # our own limits and refusals answer, in one line
     if options.max_pixels > MAX_PIXELS:
@@ -199,7 +231,10 @@ def prepare(options: argparse.Namespace, models: list) -> tuple[Any, Any, Any]:
         options.stroke_scale, options.max_side,
     )  # fmt: skip
     try:
-        stylizer = Stylizer(models, options.device, mix=options.mix, tile=options.tile, engine=options.engine)
+        stylizer = Stylizer(
+            models, options.device, mix=options.mix, shares=options.passage and options.passage[0],
+            tile=options.tile, engine=options.engine,
+        )  # fmt: skip
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device {options.device}: {str(error).splitlines()[0]}") from None
     return handling, controls, stylizer

@@ -1,4 +1,4 @@
-"""Every command in the README, run: as it stands where that is quick, else with fewer steps on smaller pictures."""
+"""Every command in the README and in docs/many_styles.md, run: as it stands where that is quick, else smaller."""
 
 import os
 import re
@@ -15,12 +15,16 @@ from unittest import mock
 import pytest
 import torch
 
+from fastnst.models.model_file import load_model, save_model
+from fastnst.models.styles import pick
 from tests.conftest import PROJECT, Answer, run_script, start_script
+from tests.models.test_styles import write
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.S)
+MANY_STYLES = (PROJECT / "docs" / "many_styles.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```bash\n(.*?)```", README + MANY_STYLES, re.S)
 FENCED = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
-INLINE = re.findall(r"`((?:python scripts/|make |tensorboard )[^`]*)`", README)
+INLINE = re.findall(r"`((?:python scripts/|make |tensorboard )[^`]*)`", README + MANY_STYLES)
 COMMANDS = sorted({command for command in FENCED + INLINE if command})
 
 FEWER_STEPS = {
@@ -44,11 +48,18 @@ def desk(tmp_path_factory, photos) -> Path:
     (folder / "paintings").mkdir()
     for picture in pictures[2:4]:
         shutil.copy(picture, folder / "paintings")
+    shutil.copytree(photos, folder / "PHOTOS")
+    for name in ("candy", "ink"):
+        shutil.copy(folder / "painting.jpg", folder / f"{name}.jpg")
+    frames = [Image.open(picture) for picture in pictures[:3]]
+    frames[0].save(folder / "cat.gif", save_all=True, append_images=frames[1:])
+    many = load_model(write(folder / "mine.ckpt"))
+    save_model(folder / "other.ckpt", *pick(many, {"candy": 0.5, "ink": 0.5}))
     return folder
 
 
 def test_every_command_is_found():
-    assert len(COMMANDS) >= 20, COMMANDS
+    assert len(COMMANDS) >= 35, COMMANDS
     assert {"make train", "make test"} <= set(COMMANDS)
     scripts = {path.name for path in (PROJECT / "scripts").glob("*.py")} - {"hydra_command.py", "typed_settings.py"}
     assert set(re.findall(r"scripts/(\w+\.py)", README)) == scripts
@@ -120,7 +131,7 @@ def run(script: str, arguments: list[str], cwd: Path) -> Answer:
     small = FEWER_STEPS.keys() - {"style.size"}
     more = {
         "download_coco": ["--url", "http://127.0.0.1:9", "--yes"],
-        "paint_styles": ["--size", "64"],
+        "paint_styles": ["--size", "64", *(["--random", "2"] if "--random" in arguments else [])],
         "preview": ["size=32", "steps=2", "style.size=64"],
         "optimize": ["size=32", "steps=2", "style.size=64", *(["loss.content_weight=1,10"] if sweep else [])],
         "visualize_features": ["--size", "32", "--top", "2"],

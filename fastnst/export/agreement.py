@@ -9,11 +9,17 @@ import torch
 from torch import Tensor
 
 from fastnst.errors import InputError
+from fastnst.models.model_file import Model
+from fastnst.models.styles import style_names
+from fastnst.stylization import Stylizer
 
 SIZES = ((128, 192), (101, 83), (9, 21))
 """Heights and widths: both divisible by four; odd; smaller than the network takes without padding."""
 LARGEST = 2 / 255
 """What may differ: with full precision in any pixel, with reduced precision on average."""
+
+Painter = Callable[..., Tensor]
+"""(3, H, W) to (3, H, W), in [0, 1]; one of S styles is given the share of each as well, (S,)."""
 
 
 class Difference(NamedTuple):
@@ -23,22 +29,32 @@ class Difference(NamedTuple):
     mean: float
 
 
-def compare(ours: Callable[[Tensor], Tensor], theirs: Callable[[Tensor], Tensor]) -> Difference:
-    """Run both on pictures of :data:`SIZES`.
-
-    Args:
-        ours: (3, H, W) to (3, H, W), in [0, 1].
-        theirs: likewise.
-    """
+def compare(ours: Painter, theirs: Painter, styles: int | None = None) -> Difference:
+    """Run both on pictures of :data:`SIZES`; those of many styles in each, and in a mixture of all."""
+    mixed = [] if styles is None else [*torch.eye(styles), torch.full((styles,), 1 / styles)]
     differences = []
     for size in SIZES:
         picture = probe(*size)
-        one, other = ours(picture), theirs(picture)
-        if one.shape != other.shape:
-            raise InputError(f"the exported model makes {tuple(other.shape)} of {tuple(one.shape)}: this is a bug.")
-        differences.append((one - other).abs().flatten())
+        for given in [[picture, shares] for shares in mixed] or [[picture]]:
+            one, other = ours(*given), theirs(*given)
+            if one.shape != other.shape:
+                raise InputError(f"the exported model makes {tuple(other.shape)} of {tuple(one.shape)}: this is a bug.")
+            differences.append((one - other).abs().flatten())
     everything = torch.cat(differences)
     return Difference(everything.max().item(), everything.mean().item())
+
+
+def painter_of(model: Model) -> Painter:
+    """What paints with a model on the CPU."""
+    names = style_names(model)
+    stylizer = Stylizer(model, "cpu", shares={names[0]: 1.0} if names else None)
+
+    def paint(picture: Tensor, shares: Tensor | None = None) -> Tensor:
+        if shares is not None:
+            stylizer.set_shares(dict(zip(names, shares.tolist(), strict=True)))
+        return stylizer(picture)
+
+    return paint
 
 
 def require_small(difference: Difference, reduced: bool) -> None:

@@ -13,10 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fastnst.errors import InputError
-from fastnst.export.agreement import Difference, compare, require_small
+from fastnst.export.agreement import Difference, compare, painter_of, require_small
 from fastnst.export.traceable import Traceable
 from fastnst.models.model_file import FORMAT, FORMAT_VERSION, Model, load_model
-from fastnst.stylization import Stylizer
 from fastnst.writing import written_whole
 
 CARD = "fastnst.card"
@@ -26,6 +25,8 @@ CARD = "fastnst.card"
 def export_onnx(model: Model, path: str | os.PathLike, precision: str = "float", overwrite: bool = False) -> Difference:
     """Write an ONNX file: RGB in [0, 1], (1, 3, H, W), any height and width, in and out; the card in its metadata.
 
+    A model of S styles has a second input ``style``, (S,): the share of each, in the order of the card's ``styles``.
+
     Args:
         model: as read.
         path: must not exist, unless ``overwrite``.
@@ -33,7 +34,7 @@ def export_onnx(model: Model, path: str | os.PathLike, precision: str = "float",
         overwrite: replace a file that is there.
 
     Returns:
-        How far its results in ONNX Runtime are from PyTorch's, over three sizes.
+        How far its results in ONNX Runtime are from PyTorch's, over three sizes, in every style and all mixed.
 
     Raises:
         InputError: packages are missing, the file exists, or the results differ visibly.
@@ -52,10 +53,12 @@ def export_onnx(model: Model, path: str | os.PathLike, precision: str = "float",
         beside.write_bytes(exported.SerializeToString())
         session = onnxruntime.InferenceSession(beside, providers=["CPUExecutionProvider"])
 
-        def painted(picture: Tensor) -> Tensor:
-            return torch.from_numpy(session.run(None, {"picture": picture[None].numpy()})[0])[0]
+        def painted(picture: Tensor, *style: Tensor) -> Tensor:
+            names = ("picture", "style")[: 1 + len(style)]
+            given = {name: one.numpy() for name, one in zip(names, (picture[None], *style), strict=True)}
+            return torch.from_numpy(session.run(None, given)[0])[0]
 
-        difference = compare(Stylizer(model, "cpu"), painted)
+        difference = compare(painter_of(model), painted, model.network.arguments["styles"])
         require_small(difference, reduced=precision != "float")
     return difference
 
@@ -76,24 +79,25 @@ def export_safetensors(
     metadata = {"format": FORMAT, "version": str(FORMAT_VERSION), "card": json.dumps(card)}
     with _exported(path, overwrite) as beside:
         save_file(tensors, beside, metadata)
-        difference = compare(Stylizer(model, "cpu"), Stylizer(load_model(beside), "cpu"))
+        difference = compare(painter_of(model), painter_of(load_model(beside)), network.arguments["styles"])
         require_small(difference, reduced=half)
     return difference
 
 
 def export_torchscript(model: Model, path: str | os.PathLike, overwrite: bool = False) -> Difference:
     """Write a TorchScript file for C++ and mobile: as :func:`export_onnx`, the card as the extra file ``card.json``."""
-    network = model.network
+    network, styles = model.network, model.network.arguments["styles"]
+    example = (torch.rand(1, 3, 36, 41), *([] if styles is None else [torch.full((styles,), 1 / styles)]))
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # that TorchScript is in maintenance, and what tracing may have missed
-        traced = torch.jit.trace(Traceable(network.cpu()), torch.rand(1, 3, 36, 41))
+        traced = torch.jit.trace(Traceable(network.cpu()), example)
     with _exported(path, overwrite) as beside:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.jit.save(traced, str(beside), _extra_files={"card.json": json.dumps(model.card)})
             again = torch.jit.load(str(beside))
         with torch.no_grad():
-            difference = compare(Stylizer(model, "cpu"), lambda picture: again(picture[None])[0])
+            difference = compare(painter_of(model), lambda picture, *style: again(picture[None], *style)[0], styles)
         require_small(difference, reduced=False)
     return difference
 

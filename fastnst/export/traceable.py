@@ -11,21 +11,24 @@ from fastnst.networks.transformer import MINIMUM_SIZE
 
 
 class Traceable(nn.Module):
-    """(1, 3, H, W), RGB in [0, 1], to the same, from 1x1 up; sizes stay tensors, so that none is baked in."""
+    """(1, 3, H, W), RGB in [0, 1], to the same, from 1x1 up; sizes stay tensors, so that none is baked in.
+
+    A network of S styles takes the share of each as well, (S,).
+    """
 
     def __init__(self, network: TransformerNetwork) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor, style: Tensor | None = None) -> Tensor:
         shape = torch._shape_as_tensor(pictures)
         height, width = shape[2], shape[3]
         least_height, least_width = height.clamp_min(MINIMUM_SIZE), width.clamp_min(MINIMUM_SIZE)
         x = reflect(pictures, height, width, least_height, least_width)
         x = 2.0 * self.grain(x, least_height, least_width) - 1.0
         x = reflect(x, least_height, least_width, (least_height + 3) // 4 * 4, (least_width + 3) // 4 * 4)
-        network = self.network
-        z = network.to_rgb(network.decoder(network.residual(network.encoder(x))))
+        network, style = self.network, None if style is None else style[None]
+        z = network.to_rgb(network.decoder(network.residual(network.encoder(x, style), style), style))
         painted = network.to_unit_range(z).clamp(0, 1)
         rows, columns = (torch.arange(size, device=pictures.device) for size in (height, width))  # type: ignore[call-overload]
         return painted.index_select(2, rows).index_select(3, columns)

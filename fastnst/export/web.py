@@ -14,6 +14,7 @@ from pathlib import Path
 from fastnst.errors import InputError
 from fastnst.export.agreement import Difference
 from fastnst.export.formats import export_onnx
+from fastnst.export.style_chooser import style_chooser
 from fastnst.models.model_file import Model
 
 RUNTIME = "onnxruntime-web@1.30.0"
@@ -35,7 +36,7 @@ def export_web(
     """Write the page's folder; any file server shows it, for instance ``python -m http.server``.
 
     Args:
-        model: of our network.
+        model: of our network; of one of many styles visitors choose and mix.
         folder: must not exist or be empty, unless ``overwrite``; files of other names in it stay.
         name: the page's title.
         precision: as in :func:`~fastnst.export.formats.export_onnx`.
@@ -59,7 +60,8 @@ def export_web(
         find_runtime(beside, runtime)
         page = resources.files("fastnst.export") / "page"
         for file in PAGE_FILES:
-            text = (page / file).read_text(encoding="utf-8").replace("{{name}}", html.escape(name.replace("_", " ")))
+            text = (page / file).read_text(encoding="utf-8").replace("{{styles}}", style_chooser(model))
+            text = text.replace("{{name}}", html.escape(name.replace("_", " ")))
             (beside / file).write_text(text, encoding="utf-8")
         try:
             folder.mkdir(parents=True, exist_ok=True)

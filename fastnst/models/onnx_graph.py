@@ -23,7 +23,7 @@ from fastnst.networks.transformer import MINIMUM_SIZE, OUTPUT_RANGE
 OPSET = 17
 """Of 2022; ONNX Runtime reads it since 1.12."""
 IR_VERSION = 8
-INPUT, OUTPUT = "picture", "stylized"
+INPUT, STYLE, OUTPUT = "picture", "style", "stylized"
 PRECISIONS = ("float", "half", "int8")
 
 
@@ -88,6 +88,8 @@ class Graph:
             return self.add("ConvTranspose", x, weight, self.parameter(module.bias, f"{name}.bias"), **sizes)
         if isinstance(module, InstanceNorm):
             weight, bias = self.parameter(module.weight, f"{name}.weight"), self.parameter(module.bias, f"{name}.bias")
+            if module.weight.ndim == 2:
+                weight, bias = (self.add("MatMul", STYLE, rows) for rows in (weight, bias))
             return self.add("InstanceNormalization", x, weight, bias, epsilon=module.eps)
         if isinstance(module, nn.ReLU):
             return self.add("Relu", x)
@@ -132,7 +134,8 @@ class Graph:
 def network_to_onnx(network: TransformerNetwork, precision: str = "float") -> onnx.ModelProto:
     """The network with free height and width: RGB in [0, 1], (1, 3, H, W), from 1x1 up, in and out.
 
-    Reflection up to a size that it can divide by four, and clamping, are inside.
+    Reflection up to a size that it can divide by four, and clamping, are inside. A network of S styles has a second
+    input, (S,): the share of each style.
     """
     graph = Graph(precision)
     shape = graph.add("Shape", INPUT)
@@ -156,10 +159,11 @@ def network_to_onnx(network: TransformerNetwork, precision: str = "float") -> on
     x = graph.add("Slice", x, graph.whole([0, 0]), ends, graph.whole([2, 3]))
     x = graph.add("Clip", x, graph.number(0), graph.number(1))
     graph.nodes.append(helper.make_node("Identity", [x], [OUTPUT]))
-    pictures = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, "height", "width"]) for name in (INPUT, OUTPUT)
-    ]
-    whole = helper.make_graph(graph.nodes, "fastnst", pictures[:1], pictures[1:], graph.weights)
+    picture: list[str | int | None] = [1, 3, "height", "width"]
+    inputs, outputs = ([helper.make_tensor_value_info(name, TensorProto.FLOAT, picture)] for name in (INPUT, OUTPUT))
+    if styles := network.arguments["styles"]:
+        inputs.append(helper.make_tensor_value_info(STYLE, TensorProto.FLOAT, [styles]))
+    whole = helper.make_graph(graph.nodes, "fastnst", inputs, outputs, graph.weights)
     model = helper.make_model(whole, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="fastnst")
     model.ir_version = IR_VERSION
     onnx.checker.check_model(model)

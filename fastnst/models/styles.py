@@ -9,6 +9,7 @@ import torch
 
 from fastnst.errors import InputError
 from fastnst.models.model_file import Model
+from fastnst.networks import TransformerNetwork
 
 
 def style_names(model: Model) -> list[str]:
@@ -53,11 +54,16 @@ def check_shares(model: Model, shares: Mapping[str, float]) -> None:
         raise InputError(f"{listed} sums to {sum(shares.values()):g}: expected shares of 0 or more that sum to 1.")
 
 
-def pick(model: Model, shares: Mapping[str, float]) -> Model:
+def pick(model: Model, shares: Mapping[str, float], single: TransformerNetwork | None = None) -> Model:
     """A model of one style, or of one mixture of styles, from a model of many.
 
     A mixture interpolates the parameters of the normalisations (Dumoulin, Shlens & Kudlur 2017, arXiv 1610.07629,
     section 3.2), and so takes a single pass. The new model shares no memory with the old one.
+
+    Args:
+        model: of many styles.
+        shares: by name, 0 or more, 1 in all; without those that are 0.
+        single: the network of an earlier pick from this model, which becomes the new one's: that takes no time.
 
     Raises:
         InputError: see :func:`check_shares`.
@@ -71,4 +77,4 @@ def pick(model: Model, shares: Mapping[str, float]) -> Model:
     card["network"] = {**card["network"], "arguments": {**card["network"]["arguments"], "styles": None}}
     card["style"] = {**(card.get("style") or {}), **model.card["styles"][foremost], "name": name}
     thumbnail = None if model.thumbnail is None else model.thumbnail[foremost]
-    return Model(model.network.of_style(rows), card, thumbnail)
+    return Model(model.network.of_style(rows, single), card, thumbnail)

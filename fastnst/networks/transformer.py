@@ -156,21 +156,26 @@ class TransformerNetwork(nn.Module):
         return self.to_rgb(x)[..., :height, :width]
 
     @torch.no_grad()
-    def of_style(self, shares: Tensor) -> TransformerNetwork:
+    def of_style(self, shares: Tensor, single: TransformerNetwork | None = None) -> TransformerNetwork:
         """A network of one style from one of many: its convolutions, and the normalisations of a mixture of styles.
 
         Args:
             shares: (S,), the share of each style.
+            single: what this has given before, on any device: only its normalisations change.
 
         Returns:
-            A network that shares no memory with this one.
+            ``single``, or a network that shares no memory with this one.
         """
-        single = type(self)(**{**self.arguments, "styles": None}).to(self.to_rgb.weight)
-        own = self.state_dict()
+        own, known = self.state_dict(), single is not None
+        if single is None:
+            single = type(self)(**{**self.arguments, "styles": None}).to(self.to_rgb.weight).train(self.training)
         for name, value in single.state_dict().items():  # in place
             rows = own[name]
-            value.copy_(shares.to(rows) @ rows if rows.ndim > value.ndim else rows)
-        return single.train(self.training)
+            if rows.ndim > value.ndim:
+                value.copy_(shares.to(rows) @ rows)
+            elif not known:
+                value.copy_(rows)
+        return single
 
 
 NETWORKS: dict[str, Callable[..., TransformerNetwork]] = {TransformerNetwork.name: TransformerNetwork}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from torch import Tensor
 from fastnst.errors import InputError, is_out_of_memory
 from fastnst.images.resizing import resize
 from fastnst.models.model_file import Model, find_model, load_model
-from fastnst.models.styles import style_names
+from fastnst.models.styles import pick, style_names
 from fastnst.networks.transformer import MINIMUM_SIZE
 from fastnst.stylization import memory_estimate
 from fastnst.stylization.controls import Controls
@@ -29,13 +29,15 @@ class Stylizer:
         model: from :func:`fastnst.models.model_file.load_model`, or a path or name for it; or several of these.
         device: where to run, for instance ``"cpu"`` or ``"cuda"``; None takes a GPU if there is one.
         mix: the share of each model in the result; they sum to 1. None: equal shares.
+        shares: of a model of many styles, the share of each style by name; they sum to 1. None: a model of one style.
         tile: side in pixels of the tiles that pictures are cut into; None: tiles only where the whole picture does not
             fit into the memory that is free.
         engine: ``"auto"`` runs whole pictures on the CPU by :class:`~fastnst.stylization.cpu.engine.CpuEngine` where it
             takes the network; ``"plain"`` runs the network as it is written. The pixels are the same.
 
     Raises:
-        InputError: a model cannot be found or read, or ``mix``, ``tile`` or ``engine`` have no meaning.
+        InputError: a model cannot be found or read, or ``mix``, ``shares``, ``tile`` or ``engine`` have no
+            meaning.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Stylizer:
         device: str | torch.device | None = None,
         *,
         mix: Sequence[float] | None = None,
+        shares: Mapping[str, float] | None = None,
         tile: int | None = None,
         engine: str = "auto",
     ) -> None:
@@ -51,6 +54,11 @@ class Stylizer:
         if not given:
             raise InputError("no model was given: expected at least one.")
         models = [one if isinstance(one, Model) else load_model(find_model(os.fspath(one))) for one in given]
+        self.many = models[0]
+        if shares is not None:
+            if len(models) > 1:
+                raise InputError(f"shares of styles are of one model: expected one, and not {len(models)}.")
+            models = [pick(self.many, shares)]
         for one in models:
             if known := style_names(one):
                 raise InputError(f"the model has {len(known)} styles: pick one of {', '.join(known)}.")
@@ -68,6 +76,14 @@ class Stylizer:
         self.network = self.networks[0]
         fast = engine == "auto"
         self.engines = [CpuEngine(one) if fast and CpuEngine.takes(one) else None for one in self.networks]
+
+    def set_shares(self, shares: Mapping[str, float]) -> None:
+        """From now on, paint in another style or mixture of the model of many styles this was made with.
+
+        Raises:
+            InputError: the shares have no meaning, or the model has one style.
+        """
+        self.model = pick(self.many, shares, self.network)
 
     @torch.inference_mode()
     def __call__(self, picture: Tensor, controls: Controls | None = None, progress: Progress | None = None) -> Tensor:

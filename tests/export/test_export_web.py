@@ -1,5 +1,6 @@
 """The static page's folder, with stand-ins for onnxruntime-web; in a browser: tests/web."""
 
+import re
 import shutil
 import subprocess
 import tarfile
@@ -9,8 +10,10 @@ import torch
 
 from fastnst.errors import InputError
 from fastnst.export import export_web, web
+from fastnst.export.style_chooser import style_chooser
 from fastnst.models.model_file import load_model, save_model
 from fastnst.networks import build_network
+from tests.models.test_styles import NAMES, write
 
 
 @pytest.fixture
@@ -35,9 +38,22 @@ def test_a_folder_with_everything_and_nothing_else(model, runtime, tmp_path):
     names = {file.name for file in (tmp_path / "page").iterdir()}
     assert names == {"model.onnx", *web.PAGE_FILES, *web.RUNTIME_FILES} and len(names) == 8
     html = (tmp_path / "page" / "index.html").read_text()
-    assert "<h1>stained &lt;glass&gt;</h1>" in html and "{{" not in html
+    assert "<h1>stained &lt;glass&gt;</h1>" in html and "{" not in html and "Mix with" not in html
     for name in ("page.js", "worker.js", "style.css"):
         assert "http" not in (tmp_path / "page" / name).read_text().replace("https or localhost", "")
+
+
+def test_styles_to_choose_from(runtime, tmp_path):
+    model = load_model(write(tmp_path / "all.ckpt"))
+    export_web(model, tmp_path / "page", "all", runtime=runtime)
+    html = (tmp_path / "page" / "index.html").read_text()
+    assert re.findall(r'data-name="(.*?)"', html) == list(NAMES)
+    assert re.findall("<option>(.*?)</option>", html)[:3] == list(NAMES)
+    assert html.count('alt="style picture"') == 3 and "{" not in html
+    assert len(list((tmp_path / "page").iterdir())) == 8
+    model.card["styles"][1]["name"] = "<b>&_"
+    bare = style_chooser(model._replace(thumbnail=None))
+    assert 'data-name="&lt;b&gt;&amp;_"' in bare and "<option>&lt;b&gt;&amp; </option>" in bare and "<img" not in bare
 
 
 def test_a_packed_runtime_and_an_earlier_export(model, runtime, tmp_path):

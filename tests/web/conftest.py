@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from fastnst.export.web import PAGE_FILES, RUNTIME_FILES
 from fastnst.models.model_file import save_model
 from fastnst.networks import build_network
 from tests.conftest import PROJECT, run_script
@@ -77,6 +80,21 @@ def sample(tmp_path_factory) -> Iterator[Sample]:
     yield Sample(
         folder / "first.ckpt", folder / "picture.png", np.asarray(Image.open(folder / "expected.png")).astype(int)
     )
+
+
+def exported_page(model: Path, folder: Path) -> Iterator[str]:
+    """The address of a model's static page, while a file server serves it."""
+    runtime = ["--runtime", PACKED_RUNTIME] if PACKED_RUNTIME.exists() else []
+    answer = run_script("export", "--model", model, "--format", "web", "--output", folder, *runtime, cwd=model.parent)
+    assert answer.code == 0, answer.err
+    assert {file.name for file in folder.iterdir()} == {"model.onnx", *PAGE_FILES, *RUNTIME_FILES}
+    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(folder)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert server.stdout is not None
+    port = server.stdout.readline().split(" port ")[1].split()[0]
+    yield f"http://127.0.0.1:{port}/"
+    server.kill()
+    server.wait()
 
 
 def says(page, pattern: str, seconds: float = PATIENCE) -> str:

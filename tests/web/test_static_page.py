@@ -1,33 +1,17 @@
 """`scripts/export.py --format web`, served by nothing but a file server, in a real browser."""
 
-import subprocess
-import sys
 import urllib.request
 
 import pytest
 
-from fastnst.export.web import PAGE_FILES, RUNTIME_FILES
-from tests.conftest import run_script
-from tests.web.conftest import BROKEN, PACKED_RUNTIME, says
+from tests.web.conftest import BROKEN, exported_page, says
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
 def address(sample, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("page") / "first"
-    runtime = ["--runtime", PACKED_RUNTIME] if PACKED_RUNTIME.exists() else []
-    answer = run_script(
-        "export", "--model", sample.model, "--format", "web", "--output", folder, *runtime, cwd=folder.parent
-    )
-    assert answer.code == 0, answer.err
-    assert {file.name for file in folder.iterdir()} == {"model.onnx", *PAGE_FILES, *RUNTIME_FILES}
-    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(folder)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    port = server.stdout.readline().split(" port ")[1].split()[0]
-    yield f"http://127.0.0.1:{port}/"
-    server.kill()
-    server.wait()
+    yield from exported_page(sample.model, tmp_path_factory.mktemp("page") / "first")
 
 
 def test_the_page_paints_what_the_command_line_paints(browser, sample, address, tmp_path):
@@ -38,7 +22,7 @@ def test_the_page_paints_what_the_command_line_paints(browser, sample, address, 
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(address)
     says(page, "Ready")
-    assert page.locator("#download").is_disabled()
+    assert page.locator("#download").is_disabled() and page.locator("#styles").count() == 0
 
     page.set_input_files("#file", sample.picture)
     assert "131 x 95" in says(page, "Done")

@@ -6,6 +6,7 @@ const CAMERA_SIDE = 320; // pixels: a camera should follow, not be sharp
 const worker = new Worker("worker.js", { type: "module" });
 let latest = 0; // the picture that is asked for; results of earlier ones are dropped
 let waiting = null;
+let busy = false; // the worker: it is given the next picture when it is done, of several the latest
 let name = "picture";
 let bitmap = null;
 
@@ -16,9 +17,14 @@ function say(text, isError = false) {
 
 function stylize(image) {
   return new Promise((resolve, reject) => {
-    waiting = { id: ++latest, resolve, reject };
-    worker.postMessage({ id: latest, image });
+    waiting = { id: ++latest, image, resolve, reject };
+    if (!busy) send();
   });
+}
+
+function send() {
+  busy = true;
+  worker.postMessage({ id: waiting.id, image: waiting.image, style: shares() });
 }
 
 worker.onmessage = ({ data }) => {
@@ -27,13 +33,66 @@ worker.onmessage = ({ data }) => {
     say("Ready.");
   } else if (data.kind === "unusable") {
     say(`The model cannot be loaded: ${data.text}. Open this page through a file server, in a recent browser.`, true);
-  } else if (waiting && data.id === waiting.id) {
+  } else {
+    busy = false;
+    if (data.id !== waiting.id) { send(); return; }
     const { resolve, reject } = waiting;
     waiting = null;
     data.kind === "done" ? resolve(data.image) : reject(new Error(data.text));
   }
 };
 worker.onerror = () => say("The page's own files cannot be loaded: open it through a file server, in a recent browser.", true);
+
+// A model of many styles: the chosen one, and how much of a second one is mixed in.
+const styles = [...document.querySelectorAll("#styles button")];
+let chosen = 0;
+
+function mixed() {
+  return { second: at("second").selectedIndex, part: Number(at("mix").value) };
+}
+
+function shares() {
+  if (!styles.length) return null;
+  const { second, part } = mixed();
+  const all = new Float32Array(styles.length);
+  all[chosen] += 1 - part / 100;
+  all[second] += part / 100;
+  return all;
+}
+
+function painting() {
+  if (!styles.length) return "stylized";
+  const { second, part } = mixed();
+  return [part < 100 ? chosen : [], part > 0 ? second : []].flat().map((number) => styles[number].dataset.name).join("+");
+}
+
+function showStyle() {
+  const { second, part } = mixed();
+  styles.forEach((button, number) => {
+    button.setAttribute("aria-pressed", number === chosen);
+    at("second").options[number].disabled = number === chosen;
+  });
+  const [one, other] = [chosen, second].map((number) => at("second").options[number].text);
+  at("shares").textContent = `${100 - part} % ${one}, ${part} % ${other}`;
+}
+
+function choose(number) {
+  if (mixed().second === number) at("second").selectedIndex = chosen;
+  chosen = number;
+  at("mix").value = 0;
+  showStyle();
+  if (bitmap) paint();
+}
+
+if (styles.length) {
+  at("second").selectedIndex = 1;
+  at("mix").value = 0;
+  styles.forEach((button, number) => { button.onclick = () => choose(number); });
+  at("mix").oninput = showStyle;
+  at("mix").onchange = () => { if (bitmap) paint(); };
+  at("second").onchange = () => { showStyle(); if (bitmap && mixed().part > 0) paint(); };
+  showStyle();
+}
 
 function draw(source, width, height, side) {
   const scale = side && Math.max(width, height) > side ? side / Math.max(width, height) : 1;
@@ -92,7 +151,7 @@ view.ondrop = (event) => { event.preventDefault(); view.classList.remove("over")
 at("download").onclick = () => after.toBlob((blob) => {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
-  link.download = `${name}_stylized.png`;
+  link.download = `${name}_${painting()}.png`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }, "image/png");

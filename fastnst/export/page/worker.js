@@ -5,7 +5,7 @@ ort.env.wasm.numThreads = 1; // threads need headers that a plain file server do
 const ready = ort.InferenceSession.create("model.onnx", { executionProviders: ["wasm"] });
 ready.then(() => postMessage({ kind: "ready" }), (error) => postMessage({ kind: "unusable", text: String(error.message || error) }));
 
-onmessage = async ({ data: { id, image } }) => {
+onmessage = async ({ data: { id, image, style } }) => {
   try {
     const { data, width, height } = image;
     const pixels = width * height;
@@ -15,8 +15,9 @@ onmessage = async ({ data: { id, image } }) => {
       for (let c = 0; c < 3; c++) planes[c * pixels + i] = visible ? data[4 * i + c] / 255 : 1;
     }
     const session = await ready;
-    const picture = new ort.Tensor("float32", planes, [1, 3, height, width]);
-    const { stylized } = await session.run({ picture });
+    const given = { picture: new ort.Tensor("float32", planes, [1, 3, height, width]) };
+    if (style) given.style = new ort.Tensor("float32", style, [style.length]);
+    const { stylized } = await session.run(given);
     const painted = new Uint8ClampedArray(4 * pixels);
     for (let i = 0; i < pixels; i++) {
       for (let c = 0; c < 3; c++) painted[4 * i + c] = Math.floor(stylized.data[c * pixels + i] * 255 + 0.5);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from fastnst.stylization.files.stills import Still, read_still, save_still
 from fastnst.stylization.moving.animation import MAX_FRAMES
 from fastnst.stylization.moving.convert import stylize_moving
 from fastnst.stylization.moving.painter import Painter
+from fastnst.stylization.moving.passage import Passage, count_frames
 from fastnst.stylization.moving.steadiness import Flicker, Steady
 from fastnst.stylization.moving.video_writer import CODECS
 from fastnst.stylization.probe import ANIMATED, STILL, Probe, probe
@@ -35,6 +36,7 @@ class Handling:
         temporal: what moves only: how much of a frame comes from the one before; None: nothing.
         stats: what moves only: say how much the result flickers.
         max_frames: longer animations are refused.
+        passage: what moves only: the shares of the styles at the first frame, and at the last; None: they stay.
 
     Raises:
         InputError: a quality outside its range.
@@ -49,6 +51,7 @@ class Handling:
     temporal: float | None = None
     stats: bool = False
     max_frames: int = MAX_FRAMES
+    passage: tuple[Mapping[str, float], Mapping[str, float]] | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.quality <= 100:
@@ -104,7 +107,10 @@ def stylize_file(
         stylized = stylizer(still.content, controls, lambda done: tell(done, 1))
         return finish_still(source, output, still, stylized, controls, handling)
     steady = None if handling.temporal is None else Steady(handling.temporal)
-    painter = Painter(stylizer, controls, steady, Flicker() if handling.stats else None)
+    passage = None
+    if handling.passage is not None:
+        passage = Passage(*handling.passage, count_frames(found, handling.start, handling.end))
+    painter = Painter(stylizer, controls, steady, Flicker() if handling.stats else None, passage)
     outcome = stylize_moving(
         source, output, painter, start=handling.start, end=handling.end, quality=handling.quality,
         overwrite=handling.overwrite, max_pixels=handling.max_pixels, max_frames=handling.max_frames, progress=tell,

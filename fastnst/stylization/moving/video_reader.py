@@ -102,7 +102,10 @@ class VideoReader:
         if self.duration is not None and (start > 0 or end is not None):
             if self.start >= self.duration:
                 raise InputError(f"{path} is {float(self.duration):.2f} s long: there is nothing from {start} s on.")
-            count = round((min(self.end or self.duration, self.duration) - self.start) * self.rate)
+            count = round(self.duration * self.rate)
+            if self.end is not None and self.end < self.duration:
+                count = math.ceil(self.end * self.rate)
+            count -= math.ceil(self.start * self.rate)
         self.frames: int | None = count or None
 
     def _duration(self) -> Fraction | None:

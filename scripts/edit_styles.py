@@ -1,0 +1,55 @@
+"""Take a style out of a model file of many, drop some, or put those of another file in; the result is a new file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
+
+from fastnst.errors import InputError, input_errors_end_with_code_2
+from fastnst.models.model_file import find_model, load_model, save_model
+from fastnst.models.style_rows import drop, put
+from fastnst.models.styles import pick, shares_from_text, style_names
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see --help.")
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True, help="a model file, or the name of one in checkpoints/")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--take", help="make a model of one style: a name, or shares such as candy=0.6,ink=0.4")
+    what.add_argument("--drop", help="make a model without these styles: names with commas between them")
+    what.add_argument("--put", help="make a model with the styles of this one, too, whose convolutions are the same")
+    parser.add_argument("--output", type=Path, required=True, help="the new model file, .ckpt")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    if options.output.suffix != ".ckpt":
+        raise InputError(f"--output {options.output}: expected .ckpt at its end.")
+    if options.output.exists() and not options.overwrite:
+        raise InputError(f"{options.output} exists: add --overwrite to replace it, or give another --output.")
+    model = load_model(find_model(options.model))
+    if options.take is not None:
+        model = pick(model, shares_from_text(options.take))
+    elif options.drop is not None:
+        model = drop(model, options.drop.split(","))
+    else:
+        model = put(model, load_model(find_model(options.put)))
+    save_model(options.output, *model)
+    print(f"{', '.join(style_names(model) or [model.card['style']['name']])} -> {options.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    with input_errors_end_with_code_2():
+        sys.exit(main())
