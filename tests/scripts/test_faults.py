@@ -302,10 +302,10 @@ class Exhausted:
 def test_out_of_memory(train, whole, tmp_path, monkeypatch, where):
     ordinary, calls = StyleTransferModule.stylize, itertools.count(1)
 
-    def exhausting(self, content):
+    def exhausting(self, content, styles):
         if next(calls) == 4:
             getattr(Exhausted, where)()
-        return ordinary(self, content)
+        return ordinary(self, content, styles)
 
     with monkeypatch.context() as patch:
         patch.setattr(StyleTransferModule, "stylize", exhausting)
