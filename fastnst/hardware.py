@@ -8,7 +8,6 @@ import torch
 
 from fastnst.errors import InputError
 
-
 WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")
 """Values of ONEDNN_MAX_CPU_ISA, oneDNN's own switch, that leave bfloat16 to emulation on a processor that has it."""
 
