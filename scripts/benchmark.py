@@ -7,17 +7,11 @@ import json
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
-from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
+from fastnst.errors import ArgumentParser, InputError, input_errors_end_with_code_2, require_whole
 from fastnst.writing import require_writable, written_whole
-
-
-class ArgumentParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see --help.")
 
 
 def objective(add) -> None:

@@ -16,14 +16,14 @@ from tqdm import tqdm
 
 from fastnst.data.findings import check_photos
 from fastnst.data.sources import folder_photos
-from fastnst.errors import input_errors_end_with_code_2
+from fastnst.errors import ArgumentParser, input_errors_end_with_code_2
 
 SMALL = 256  # pixels: below this, training at its usual size enlarges the photograph
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="photographs, also in sub-folders")
     given = parser.parse_args(arguments)
 

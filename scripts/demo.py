@@ -7,19 +7,13 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
 from fastnst.demo.atelier import MAX_SECONDS, Atelier
 from fastnst.demo.gate import LOOPBACK, Gate
 from fastnst.demo.page import build_page
-from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
-
-
-class ArgumentParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see --help.")
+from fastnst.errors import ArgumentParser, InputError, input_errors_end_with_code_2, require_whole
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

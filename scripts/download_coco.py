@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from fastnst.data.coco import ARCHIVES, OFFICIAL_URL, download_coco
-from fastnst.errors import InputError, input_errors_end_with_code_2
+from fastnst.errors import ArgumentParser, InputError, input_errors_end_with_code_2
 
 
 class Bar:
@@ -58,7 +58,7 @@ def agree_and_show(question: str) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--split", choices=sorted(ARCHIVES), default="train2017")
     parser.add_argument("--root", default="data/coco", help="gets a folder named like the split (default: %(default)s)")
     parser.add_argument("--url", default=OFFICIAL_URL, help="folder of a mirror that holds SPLIT.zip")

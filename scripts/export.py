@@ -5,20 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
-from fastnst.errors import InputError, input_errors_end_with_code_2
+from fastnst.errors import ArgumentParser, InputError, input_errors_end_with_code_2
 from fastnst.models.model_file import find_model, load_model, style_name
 from fastnst.models.styles import pick, shares_from_text
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors", "web": "_web"}
-
-
-class ArgumentParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see --help.")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

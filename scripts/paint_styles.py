@@ -7,7 +7,6 @@ python scripts/paint_styles.py --random 64 --output varied # others: colours, sc
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 from PIL.Image import Image
 
 from fastnst import styles
-from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
+from fastnst.errors import ArgumentParser, InputError, input_errors_end_with_code_2, require_whole
 from fastnst.styles.variety import painting
 
 # Close to lossless for the eye, and every picture stays below 400 kB.
@@ -24,16 +23,16 @@ JPEG_QUALITY = 92
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and write one JPEG for every picture asked for."""
-    parser = argparse.ArgumentParser(description="Paint the project's own style pictures by code.")
+    parser = ArgumentParser(description="Paint the project's own style pictures by code.")
     parser.add_argument("--output", type=Path, default=Path("styles_painted"), help="folder for the pictures")
     parser.add_argument("--size", type=int, default=styles.SHIPPED_SIZE, help="pixels along one side")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--only", metavar="NAME", help=f"paint just one of {', '.join(styles.NAMES)}")
     which.add_argument("--random", metavar="COUNT", type=int, help="paint so many at random, to train a start on")
     parser.add_argument("--overwrite", action="store_true", help="replace pictures that are already there")
-    options = parser.parse_args(arguments)
 
     with input_errors_end_with_code_2():
+        options = parser.parse_args(arguments)
         painters: dict[str, Callable[[int], Image]] = {}
         if options.random is None:
             for name in [options.only] if options.only is not None else styles.NAMES:

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 fresh = "torch" not in sys.modules
@@ -19,7 +19,7 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch reads it once: large
 gc.disable()  # imports make many objects and hardly any garbage; looking for it would be a quarter of the start
 # ruff: noqa: E402
 
-from fastnst.errors import InputError, input_errors_end_with_code_2, one_line
+from fastnst.errors import ArgumentParser, InputError, input_errors_end_with_code_2, one_line
 from fastnst.images.color import COLOR_MODES
 from fastnst.images.reading import MAX_PIXELS
 from fastnst.images.saving import save_image
@@ -29,11 +29,6 @@ from fastnst.models.styles import check_shares, pick, shares_from_text
 if fresh:
     gc.freeze()
 gc.enable()
-
-
-class ArgumentParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see --help.")
 
 
 def seconds(text: str) -> float:

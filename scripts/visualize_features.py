@@ -5,21 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
-from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
+from fastnst.errors import ArgumentParser, InputError, input_errors_end_with_code_2, require_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from fastnst.features import VGG
-
-
-class ArgumentParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see --help.")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -14,6 +14,7 @@ def test_precision(monkeypatch):
     assert choose_precision("32-true", "auto") == "32-true"
     assert choose_precision("bf16-mixed", "cpu") == "bf16-mixed"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     for fast, expected in ((True, "bf16-mixed"), (False, "32-true")):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda fast=fast: {"avx512_bf16": fast}, raising=False)
         assert choose_precision("auto", "auto") == expected

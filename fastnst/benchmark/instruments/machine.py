@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fastnst import __version__
 from fastnst.benchmark.instruments.timing import seconds_per_call
+from fastnst.hardware import computes_in_bfloat16
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "pytorch-lightning", "onnxruntime", "openvino")
 
@@ -59,13 +60,14 @@ def ceilings(device: torch.device, repeats: int = 5, scale: int = 1) -> dict[str
     Returns:
         ``matmul`` (2048x2048 by 2048x2048) and ``convolution`` (128 to 128 channels, 3x3, 128x128 places, channels
         last: a residual block of the reference network on a picture of 512x512) in floating-point operations per
-        second, in float32 and, with ``_bf16`` behind it, in bfloat16; ``copy``: bytes read and written per second
-        while 128 MB are copied.
+        second, in float32 and, with ``_bf16`` behind it, in bfloat16, unless that is only emulated; ``copy``: bytes
+        read and written per second while 128 MB are copied.
     """
     found: dict[str, float] = {}
     side, places = 2048 // scale, 128 // scale
     with torch.inference_mode():
-        for dtype, suffix in ((torch.float32, ""), (torch.bfloat16, "_bf16")):
+        kinds = {"": torch.float32} | ({"_bf16": torch.bfloat16} if computes_in_bfloat16(device.type) else {})
+        for suffix, dtype in kinds.items():
             a = torch.rand(side, side, device=device).to(dtype)
             b = torch.rand(side, side, device=device).to(dtype)
             seconds = seconds_per_call(lambda a=a, b=b: a @ b, device, repeats)  # type: ignore[misc]
