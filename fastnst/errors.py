@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import select
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn, TextIO
+from typing import TextIO
 
 
 class InputError(Exception):
@@ -62,13 +61,6 @@ def passed_through(error: BaseException, function: str) -> bool:
     while place is not None and place.tb_frame.f_code.co_name != function:
         place = place.tb_next
     return place is not None
-
-
-class ArgumentParser(argparse.ArgumentParser):
-    """Answers a wrong command line as any other input that a person can mend."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see --help.")
 
 
 @contextmanager

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
+from fastnst.command_line import ArgumentParser
 from fastnst.data.findings import check_photos
 from fastnst.data.sources import folder_photos
-from fastnst.errors import ArgumentParser, input_errors_end_with_code_2
+from fastnst.errors import input_errors_end_with_code_2
 
 SMALL = 256  # pixels: below this, training at its usual size enlarges the photograph
 

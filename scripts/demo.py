@@ -10,10 +10,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
+from fastnst.command_line import ArgumentParser
 from fastnst.demo.atelier import MAX_SECONDS, Atelier
 from fastnst.demo.gate import LOOPBACK, Gate
 from fastnst.demo.page import build_page
-from fastnst.errors import ArgumentParser, InputError, input_errors_end_with_code_2, require_whole
+from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
+from fastnst.command_line import ArgumentParser
 from fastnst.data.coco import ARCHIVES, OFFICIAL_URL, download_coco
-from fastnst.errors import ArgumentParser, InputError, input_errors_end_with_code_2
+from fastnst.errors import InputError, input_errors_end_with_code_2
 
 
 class Bar:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
-from fastnst.errors import ArgumentParser, InputError, input_errors_end_with_code_2
+from fastnst.command_line import ArgumentParser
+from fastnst.errors import InputError, input_errors_end_with_code_2
 from fastnst.models.model_file import find_model, load_model, save_model
 from fastnst.models.style_rows import drop, put
 from fastnst.models.styles import pick, shares_from_text, style_names
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         raise InputError(f"{options.output} exists: add --overwrite to replace it, or give another --output.")
     model = load_model(find_model(options.model))
     if options.take is not None:
-        model = pick(model, shares_from_text(options.take))
+        model = pick(model, shares_from_text(options.take, model))
     elif options.drop is not None:
         model = drop(model, options.drop.split(","))
     else:

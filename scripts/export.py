@@ -8,7 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
-from fastnst.errors import ArgumentParser, InputError, input_errors_end_with_code_2
+from fastnst.command_line import ArgumentParser
+from fastnst.errors import InputError, input_errors_end_with_code_2
 from fastnst.models.model_file import find_model, load_model, style_name
 from fastnst.models.styles import pick, shares_from_text
 
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     model = load_model(path)
     name = style_name(path, model.card)
     if options.style is not None:
-        model = pick(model, shares_from_text(options.style))
+        model = pick(model, shares_from_text(options.style, model))
         name = model.card["style"]["name"]
     output = options.output or Path("exported") / f"{name}{ENDINGS[options.format]}"
     if options.format != "web" and output.suffix != ENDINGS[options.format]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 
-from fastnst.errors import ArgumentParser, InputError, input_errors_end_with_code_2, require_whole
+from fastnst.command_line import ArgumentParser
+from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

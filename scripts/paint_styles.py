@@ -14,7 +14,8 @@ from pathlib import Path
 from PIL.Image import Image
 
 from fastnst import styles
-from fastnst.errors import ArgumentParser, InputError, input_errors_end_with_code_2, require_whole
+from fastnst.command_line import ArgumentParser
+from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
 from fastnst.styles.variety import painting
 
 # Close to lossless for the eye, and every picture stays below 400 kB.

@@ -19,7 +19,8 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch reads it once: large
 gc.disable()  # imports make many objects and hardly any garbage; looking for it would be a quarter of the start
 # ruff: noqa: E402
 
-from fastnst.errors import ArgumentParser, InputError, input_errors_end_with_code_2, one_line
+from fastnst.command_line import ArgumentParser
+from fastnst.errors import InputError, input_errors_end_with_code_2, one_line
 from fastnst.images.color import COLOR_MODES
 from fastnst.images.reading import MAX_PIXELS
 from fastnst.images.saving import save_image
@@ -102,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
         raise InputError("--style picks from one --model: give one of them.")
     options.passage = read_passage(options, models[0])
     if options.style is not None:
-        models = [pick(models[0], shares_from_text(options.style))]
+        models = [pick(models[0], shares_from_text(options.style, models[0]))]
     if options.info:
         print(json.dumps(models[0].card if len(models) == 1 else [model.card for model in models], indent=2))
         return 0
@@ -136,7 +137,7 @@ def read_passage(options: argparse.Namespace, model: Model) -> tuple[dict[str, f
         return None
     if None in ends or options.style is not None:
         raise InputError("--style-from and --style-to go together, and without --style: the first and the last style.")
-    first, last = (shares_from_text(text) for text in ends)
+    first, last = (shares_from_text(text, model) for text in ends)
     for shares in (first, last):
         check_shares(model, shares)
     return first, last

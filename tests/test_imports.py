@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fastnst"
 ALLOWED = {
     "errors": set(),
     "settings": {"errors"},
+    "command_line": {"errors"},
     "hardware": {"errors"},
     "writing": {"errors"},
     "untrusted": set(),

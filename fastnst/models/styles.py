@@ -17,13 +17,13 @@ def style_names(model: Model) -> list[str]:
     return [style["name"] for style in model.card["styles"]] if model.network.arguments["styles"] else []
 
 
-def shares_from_text(text: str) -> dict[str, float]:
+def shares_from_text(text: str, model: Model) -> dict[str, float]:
     """``candy``, or ``candy=0.6,ink=0.4``, as shares by name.
 
     Raises:
         InputError: it is neither.
     """
-    if "=" not in text and "," not in text:
+    if text in style_names(model) or ("=" not in text and "," not in text):  # a name may hold them, too
         return {text: 1.0}
     shares: dict[str, float] = {}
     for part in text.split(","):

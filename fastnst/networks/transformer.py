@@ -130,7 +130,7 @@ class TransformerNetwork(nn.Module):
             (N, 3, H, W), RGB; with the paper's tanh in [-0.09, 1.09]; to be clamped to [0, 1] before it is shown.
 
         Raises:
-            ValueError: height or width is under 16.
+            ValueError: height or width is under 16, or ``style`` is missing or too much.
         """
         return self.to_unit_range(self.preactivation(content, origin, style))
 
@@ -144,6 +144,8 @@ class TransformerNetwork(nn.Module):
 
     def convolve(self, grainy: Tensor, style: Tensor | None = None) -> Tensor:
         """All layers for pictures (N, 3, H, W) that have their grain, up to the last convolution."""
+        if (style is None) != (self.arguments["styles"] is None):
+            raise ValueError(f"style: expected {'none' if style is not None else 'the share of each style, (N, S)'}.")
         height, width = grainy.shape[-2:]
         if height < MINIMUM_SIZE or width < MINIMUM_SIZE:
             raise ValueError(

@@ -16,6 +16,7 @@ from fastnst.images.listing import list_images
 from fastnst.images.reading import read_image
 from fastnst.images.resizing import resize_long_side, resize_short_side
 from fastnst.networks.transformer import MOST_STYLES
+from fastnst.untrusted import is_plain_name
 
 SMALLEST_STYLE = 32
 """Pixels of a style picture's shorter side; less has no texture that the deepest layer could measure."""
@@ -41,7 +42,7 @@ def find_styles(images: str | os.PathLike | Sequence[str]) -> list[Path]:
     """The pictures of ``style.images``: a list of files, or all those of a folder.
 
     Raises:
-        InputError: they are fewer than two or too many, or two have one name.
+        InputError: they are fewer than two or too many, two have one name, or a model file could not hold a name.
     """
     paths = list_images(images, recursive=False) if isinstance(images, str | os.PathLike) else [*map(Path, images)]
     if not 2 <= len(paths) <= MOST_STYLES:
@@ -49,6 +50,8 @@ def find_styles(images: str | os.PathLike | Sequence[str]) -> list[Path]:
     names = [path.stem for path in paths]
     if double := next((name for name in names if names.count(name) > 1), None):
         raise InputError(f"style.images has two pictures called {double!r}: a style's name is its file's; rename one.")
+    if odd := next((name for name in names if not is_plain_name(name)), None):
+        raise InputError(f"style.images has a picture called {odd!r}, which is no name for a style: rename it.")
     return paths
 
 

@@ -49,7 +49,7 @@ def test_a_picked_style_is_a_model_of_its_own(model, tmp_path):
 
 def test_a_mixture_is_one_pass(model):
     picture = torch.rand(3, 24, 31)
-    mixed = pick(model, shares_from_text("candy=0.75,sea=0.25"))
+    mixed = pick(model, shares_from_text("candy=0.75,sea=0.25", model))
     assert mixed.card["style"]["name"] == "candy+sea"
     torch.testing.assert_close(mixed.thumbnail, model.thumbnail[0])  # the larger share's
     with torch.no_grad():
@@ -71,7 +71,14 @@ def test_a_mixture_is_one_pass(model):
 )
 def test_wrong_styles(model, text, words):
     with pytest.raises(InputError, match=words):
-        pick(model, shares_from_text(text))
+        pick(model, shares_from_text(text, model))
+
+
+def test_a_name_may_hold_what_shares_are_written_with(model):
+    odd = model._replace(card={**model.card, "styles": [{"name": name} for name in ("a=0.5,b=0.5", "ink", "sea, 2")]})
+    assert shares_from_text("sea, 2", odd) == {"sea, 2": 1.0}
+    assert shares_from_text("a=0.5,b=0.5", odd) == {"a=0.5,b=0.5": 1.0}
+    assert shares_from_text("ink=0.25,sea=0.75", odd) == {"ink": 0.25, "sea": 0.75}
 
 
 def test_a_model_of_one_style_has_none_to_pick(model):

@@ -83,3 +83,11 @@ def test_gradients_reach_the_painted_style_alone():
 def test_numbers_of_styles_without_meaning(styles):
     with pytest.raises(InputError, match=f"styles={styles}: expected 1 to {MOST_STYLES}"):
         build_network("transformer", {"styles": styles})
+
+
+def test_a_missing_style_and_one_too_many():
+    many, picture = network(), torch.rand(1, 3, 16, 16)
+    with pytest.raises(ValueError, match=r"expected the share of each style, \(N, S\)"):
+        many(picture)
+    with pytest.raises(ValueError, match="expected none"):
+        many.of_style(torch.eye(STYLES)[0])(picture, style=torch.eye(STYLES)[:1])

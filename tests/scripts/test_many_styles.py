@@ -118,7 +118,9 @@ def test_wrong_calls(train, paintings, tmp_path):
     red = str(paintings / "red.png")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "red.jpg").write_bytes((paintings / "red.png").read_bytes())
+    (tmp_path / "other" / "night: sea.jpg").write_bytes((paintings / "red.png").read_bytes())
     for options, words in (
+        (("style.images=other",), "a picture called 'night: sea', which is no name for a style: rename it"),
         ((), "add style.images=[A.jpg,B.jpg], or a folder"),
         ((f"style.images=[{red}]",), "style.images has 1 pictures: expected 2 to 256"),
         (("style.images=nowhere",), "nowhere is not there"),
