@@ -72,9 +72,10 @@ def test_wrong_calls(tmp_path):
     main = runpy.run_path(str(PROJECT / "scripts" / "check_data.py"))["main"]
     with pytest.raises(InputError, match="holds no pictures"):
         main([str(tmp_path / "empty")])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(InputError, match="the following arguments are required: folder; see --help"):
         main([])
-    assert ended.value.code == 2
+    done = subprocess.run([sys.executable, str(PROJECT / "scripts" / "check_data.py")], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("error:") and len(done.stderr.splitlines()) == 1
 
 
 def test_equal_size_is_not_equal_content(tmp_path):
