@@ -52,7 +52,7 @@ def shares(text: str) -> list[float]:
         raise argparse.ArgumentTypeError(f"{text!r}: expected numbers like 0.6,0.4") from None
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+def argument_parser() -> ArgumentParser:
     parser = ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--model", required=True, action="append", help="model file or name in checkpoints/; several: see --mix")
@@ -92,11 +92,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="plain: the network as written (default: the fastest)",
     )
     add("--device", help="cpu, cuda, cuda:1, mps ... (default: a GPU if there is one)")
-    return parser.parse_args(arguments)
+    return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse_arguments(arguments)
+    options = argument_parser().parse_args(arguments)
     paths = [find_model(name) for name in options.model]
     models = [load_model(path) for path in paths]
     if len(models) > 1 and (options.style, options.style_from, options.style_to) != (None, None, None):
@@ -207,9 +207,24 @@ def report(result: Any, source: Path, output: Path, place: str, alone: bool, out
 
 def prepare(options: argparse.Namespace, models: list) -> tuple[Any, Any, Any]:
     """How files are handled, the controls, and the stylizer."""
+    from fastnst.stylization import Stylizer
+
+    handling, controls = how(options)
+    try:
+        stylizer = Stylizer(
+            models, options.device, mix=options.mix, shares=options.passage and options.passage[0],
+            tile=options.tile, engine=options.engine,
+        )  # fmt: skip
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"--device {options.device}: {str(error).splitlines()[0]}") from None
+    return handling, controls, stylizer
+
+
+def how(options: argparse.Namespace) -> tuple[Any, Any]:
+    """How files are handled, and the controls."""
     from PIL import Image
 
-    from fastnst.stylization import Controls, Stylizer
+    from fastnst.stylization import Controls
     from fastnst.stylization.files.one_file import Handling
     from fastnst.stylization.files.stills import read_mask
 
@@ -226,14 +241,7 @@ def prepare(options: argparse.Namespace, models: list) -> tuple[Any, Any, Any]:
         None if options.mask is None else read_mask(options.mask, options.max_pixels),
         options.stroke_scale, options.max_side,
     )  # fmt: skip
-    try:
-        stylizer = Stylizer(
-            models, options.device, mix=options.mix, shares=options.passage and options.passage[0],
-            tile=options.tile, engine=options.engine,
-        )  # fmt: skip
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {options.device}: {str(error).splitlines()[0]}") from None
-    return handling, controls, stylizer
+    return handling, controls
 
 
 @contextmanager

@@ -33,6 +33,7 @@ ALLOWED = {
         "untrusted",
     },
     "optimization": {"errors", "images", "features", "losses"},
+    "cluster": {"errors", "images", "models", "data", "stylization", "writing"},
 }
 """The rooms that each may import from besides itself; `export`, `benchmark`, `demo` may everything but training."""
 DOORS = ("export", "benchmark", "demo")
@@ -83,6 +84,17 @@ def test_directions(path):
     assert "scripts" not in roots, "nobody imports scripts"
     if here not in MAY_IMPORT_LIGHTNING:
         assert not roots & set(LIGHTNING)
+
+
+def test_many_machines_are_a_room_of_their_own():
+    """Nobody who does not ask for them needs Ray or pyarrow."""
+    cluster = [path for path in FILES if room(path) == "cluster"]
+    assert len(cluster) >= 7
+    for path in FILES:
+        if path not in cluster and path.name != "cluster.py":  # the benchmark of it
+            found = imports(path)
+            assert not {name.split(".")[0] for name in found} & {"ray", "pyarrow"}, path
+            assert not any(name.startswith("fastnst.cluster") for name in found), path
 
 
 def test_a_file_is_known_by_its_name():

@@ -141,6 +141,7 @@ class Shards:
 
     Attributes:
         photos: the names, in the order of shards and of places in them.
+        places: by name, where each lies.
 
     Raises:
         InputError: no shards, no photographs in them, or an index that is damaged.
@@ -166,7 +167,7 @@ class Shards:
                 places[path] = Place(shard, offset, size)
         if not places:
             raise InputError(f"{self.store.root} holds no shards with pictures (*.tar); make some: make_shards.py")
-        self._places = places
+        self.places = places
         self.photos = [Path(name) for name in places]
 
     def open_photo(
@@ -178,7 +179,7 @@ class Shards:
             SourceLost: the shard is gone or the store does not answer.
             InputError: what lies there is not a picture that can be read.
         """
-        place = self._places[os.fspath(path)]
+        place = self.places[os.fspath(path)]
         data = self.store.read(place.shard, place.offset, place.size)
         return open_image(path, data=data, max_pixels=max_pixels, draft_size=draft_size)
 

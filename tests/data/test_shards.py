@@ -59,7 +59,7 @@ def test_what_is_packed_comes_out(source, packed):
     shards = Shards(packed)
     assert len(shards.photos) == 12
     for photo, original in zip(shards.photos, folder_photos(source), strict=True):
-        place = shards._places[str(photo)]
+        place = shards.places[str(photo)]
         assert shards.store.read(place.shard, place.offset, place.size) == original.read_bytes()
         assert photo.name == original.name.replace(".v1", "_v1") and photo.parent.name == original.parent.name
     assert not list(packed.glob(".*"))

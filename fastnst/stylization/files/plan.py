@@ -67,9 +67,7 @@ def pairs(source: Path, output: Path | None, model: str, kind: str | None = None
     Raises:
         InputError: there is no input, or the output cannot hold it.
     """
-    extension = None if kind is None else f".{kind.lower().lstrip('.')}"
-    if extension is not None and extension not in {*savable_extensions(), *CODECS, *ANIMATED}:
-        raise InputError(f"--format {kind}: expected one of {', '.join(endings_without_dots())}.")
+    extension = as_extension(kind)
     if source.is_dir():
         return _pairs_in_folder(source, output, model, extension)
     if not source.is_file():
@@ -98,11 +96,7 @@ def _pairs_in_folder(
     if not pictures:
         raise InputError(f"--input {source}: no pictures in this folder or below it.")
     names = [path.relative_to(source) for path in pictures]
-    endings = [default_extension(path) for path in pictures]
-    if extension is not None:  # a still cannot become a video, and what moves should not stop
-        moving = [*CODECS, *ANIMATED]
-        endings = [extension if extension in (savable_extensions() if e == ".png" else moving) else e for e in endings]
-    outputs = [name.with_suffix(ending) for name, ending in zip(names, endings, strict=True)]
+    outputs = [name.with_suffix(ending_for(path, extension)) for name, path in zip(names, pictures, strict=True)]
     shared = Counter(outputs)
     return [
         (path, target / (result if shared[result] == 1 else Path(f"{name}{result.suffix}")))
@@ -116,6 +110,27 @@ def formats_for(source: Path) -> list[str]:
     if kind == VIDEO:
         return [*CODECS, *ANIMATED]
     return savable_extensions() + ([*CODECS, ".gif", ".apng"] if kind == ANIMATION else [])
+
+
+def as_extension(kind: str | None) -> str | None:
+    """``jpg`` as ``.jpg``.
+
+    Raises:
+        InputError: nothing is saved as that.
+    """
+    if kind is None:
+        return None
+    extension = f".{kind.lower().lstrip('.')}"
+    if extension not in {*savable_extensions(), *CODECS, *ANIMATED}:
+        raise InputError(f"--format {kind}: expected one of {', '.join(endings_without_dots())}.")
+    return extension
+
+
+def ending_for(source: Path, extension: str | None) -> str:
+    """What one of many files is saved as: ``extension``, if a still can be, or what moves goes on moving in it."""
+    default = default_extension(source)
+    possible = savable_extensions() if default == ".png" else [*CODECS, *ANIMATED]
+    return extension if extension in possible else default
 
 
 def endings_without_dots() -> list[str]:

@@ -1,0 +1,243 @@
+"""The worker that Ray starts for each group of cores or each GPU: it holds the networks and paints batches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from PIL import Image
+
+from fastnst import __version__
+from fastnst.cluster.manifest import RUN, SCHEMA, Account, Row, key
+from fastnst.cluster.packing import keep_files, keep_part
+from fastnst.cluster.tree import NotThere, Tree
+from fastnst.data.shards import Store
+from fastnst.errors import InputError, one_line, reason
+from fastnst.images.reading import MAX_PIXELS
+from fastnst.models.model_file import Model
+from fastnst.stylization import Controls, Stylizer
+from fastnst.stylization.files.many_files import stylize_files
+from fastnst.stylization.files.one_file import Done, Handling
+from fastnst.stylization.files.plan import ending_for
+
+DOWNLOADS = 8
+"""Pictures that are on their way from an object store at once."""
+DEATHS = 2
+"""A picture at which so many workers died is given up: they would die of it for ever."""
+
+TASKS = pa.schema(
+    [
+        ("source", pa.string()),
+        ("name", pa.string()),  # below the target, without an extension
+        ("model", pa.string()),
+        ("root", pa.string()),  # of a picture in a shard the shard's folder, its file, and where it lies in it
+        ("shard", pa.string()),
+        ("offset", pa.int64()),
+        ("size", pa.int64()),
+    ]
+)
+"""A batch as the actor gets it."""
+
+
+@dataclass(frozen=True)
+class Painting:
+    """What every worker needs to know.
+
+    Attributes:
+        models: by name, those that are mixed into a picture.
+        controls: how pictures are painted.
+        handling: how files are read and written.
+        mix: the share of each model, where several are mixed.
+        device: where to run; None: a GPU if there is one.
+        tile, engine: as of :class:`~fastnst.stylization.stylizer.Stylizer`.
+        form: of stills, an extension with its dot; None: PNG.
+        kind: one of :data:`~fastnst.cluster.packing.KINDS`.
+        target: where results go.
+        overwrite: replace what lies there.
+        version: of fastnst where the run was started.
+    """
+
+    models: dict[str, list[Model]]
+    controls: Controls
+    handling: Handling
+    mix: list[float] | None
+    device: str | None
+    tile: int | None
+    engine: str
+    form: str | None
+    kind: str
+    target: Tree
+    overwrite: bool = False
+    version: str = __version__
+
+
+class PaintingActor:
+    """Paints batches. One that was painted before its worker or node died is not painted again.
+
+    Raises:
+        InputError: this node has another version of fastnst, or no such device.
+    """
+
+    def __init__(self, painting: Painting) -> None:
+        self.node = platform.node()
+        require_version(painting.version, self.node)
+        self.painting, self.account = painting, Account(painting.target)
+        Image.MAX_IMAGE_PIXELS = max(MAX_PIXELS, painting.handling.max_pixels)
+        warnings.filterwarnings("ignore", module="PIL")
+        try:
+            self.stylizers = {
+                name: Stylizer(models, painting.device, mix=painting.mix, tile=painting.tile, engine=painting.engine)
+                for name, models in painting.models.items()
+            }
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(f"--device {painting.device} on node {self.node}: {one_line(error)}") from None
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """From :data:`TASKS` to the rows of the manifest."""
+        tasks = batch.to_pylist()
+        name = batch_name(tasks)
+        rows = self.account.read(f"{RUN}/rows-{name}.parquet")
+        if rows is None:
+            with tempfile.TemporaryDirectory(prefix="fastnst-") as folder:
+                rows = self._paint(tasks, name, Path(folder))
+            self.account.write(f"{RUN}/rows-{name}.parquet", rows)
+        return pa.Table.from_pylist(rows, SCHEMA)
+
+    def _paint(self, tasks: list[Row], batch: str, folder: Path) -> list[Row]:
+        files = fetch(tasks, folder / "in")
+        direct = self.painting.kind == "files" and not self.painting.target.remote
+        out = Path(self.painting.target.root) if direct else folder / "out"
+        deaths = Deaths(self.account, batch)
+        rows = []
+        for model, stylizer in self.stylizers.items():
+            mine = [task for task in tasks if task["model"] == model]
+            work: list[tuple[Path, Path]] = []
+            painted: list[Row] = []
+            for task in mine:
+                row = {**dict.fromkeys(SCHEMA.names), "source": task["source"], "model": model, "node": self.node}
+                rows.append(row)
+                file = files[task["source"]]
+                if isinstance(file, InputError):
+                    row["error"] = str(file)
+                    continue
+                if deaths.of(row) >= DEATHS:
+                    row["error"] = f"{DEATHS} workers died while they painted it; is it too large for their memory?"
+                    continue
+                row["output"] = f"{task['name']}{ending_for(file, self.painting.form)}"
+                if direct and not self.painting.overwrite and (out / row["output"]).exists():
+                    continue  # whole, by a worker that died before the batch ended
+                work.append((file, out / row["output"]))
+                painted.append(row)
+            self._paint_files(stylizer, work, painted, deaths)
+        kept = [row for row in rows if row["error"] is None]
+        if self.painting.kind == "files":
+            if not direct:
+                keep_files(out, kept, self.painting.target)
+        elif kept:
+            keep_part(out, kept, self.painting.target, self.painting.kind, batch)
+        return rows
+
+    def _paint_files(self, stylizer: Stylizer, work: list[tuple[Path, Path]], rows: list[Row], deaths: Deaths) -> None:
+        """Paint files that are here; their rows say what each came to. After a death, one at a time."""
+        step = 1 if deaths.occurred else max(len(work), 1)
+        quiet: Callable[[], Any] = lambda: nullcontext(lambda done, total: None)  # noqa: E731
+        for first in range(0, len(work), step):
+            part, begun = work[first : first + step], time.perf_counter()
+            if deaths.occurred:
+                deaths.may_come(rows[first])
+            results = stylize_files(part, stylizer, self.painting.controls, self.painting.handling, quiet)
+            for (file, output), row, result in zip(part, rows[first : first + step], results, strict=True):
+                now = time.perf_counter()
+                row["seconds"], begun = now - begun, now
+                problem = str(result) if isinstance(result, InputError) else result.problem
+                if problem is not None:
+                    row.update(output=None, error=problem.replace(str(file), row["source"]))
+                if isinstance(result, Done) and result.problem is not None:
+                    output.unlink(missing_ok=True)  # half a film
+                if isinstance(result, Done) and result.still is not None:
+                    row["height"], row["width"] = result.still[1].shape[-2:]
+
+
+class Deaths:
+    """At which pictures of a batch workers have died.
+
+    Args:
+        account: where that is kept.
+        batch: its name.
+
+    Attributes:
+        occurred: whether this batch was begun before.
+    """
+
+    def __init__(self, account: Account, batch: str) -> None:
+        self.account, self.name = account, f"{RUN}/begun-{batch}.json"
+        try:
+            self.at: list[list[str]] = json.loads(account.target.read(self.name))
+            self.occurred = True
+        except NotThere:
+            self.at, self.occurred = [], False
+            self._note(self.at)
+
+    def of(self, row: Row) -> int:
+        return self.at.count(list(key(row)))
+
+    def may_come(self, row: Row) -> None:
+        """This picture is next."""
+        self._note([*self.at, list(key(row))])
+
+    def _note(self, at: list[list[str]]) -> None:
+        self.account.write_bytes(self.name, json.dumps(at).encode())
+
+
+def require_version(wanted: str, node: str) -> None:
+    """Refuse a node whose fastnst is another one than where the run was started.
+
+    Raises:
+        InputError: it is; the message names the node.
+    """
+    if __version__ != wanted:
+        raise InputError(f"node {node} has fastnst {__version__}, this machine {wanted}: install the same on both.")
+
+
+def batch_name(tasks: list[Row]) -> str:
+    """The same for the same pictures and models, whoever paints them, and when."""
+    told = json.dumps([[task["source"], task["model"]] for task in tasks])
+    return hashlib.sha256(told.encode()).hexdigest()[:20]
+
+
+def fetch(tasks: list[Row], folder: Path) -> dict[str, Path | InputError]:
+    """Each source as a file on this machine, or why there is none."""
+
+    def get(numbered: tuple[int, Row]) -> Path | InputError:
+        number, task = numbered
+        source = task["source"]
+        if task["shard"] is None and "://" not in source:
+            return Path(source)
+        name = source.rpartition("/")[2]
+        file = folder / str(number) / name
+        try:
+            file.parent.mkdir(parents=True)
+            if task["shard"] is None:
+                Tree(source[: -len(name)]).fetch(name, file)
+            else:
+                file.write_bytes(Store(task["root"]).read(task["shard"], task["offset"], task["size"]))
+        except OSError as error:
+            return InputError(f"{source} cannot be fetched ({reason(error)}); is the temporary folder full?")
+        except InputError as error:
+            return error
+        return file
+
+    once = {task["source"]: (number, task) for number, task in enumerate(tasks)}
+    with ThreadPoolExecutor(DOWNLOADS) as downloads:
+        return dict(zip(once, downloads.map(get, once.values()), strict=True))

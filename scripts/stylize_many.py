@@ -1,0 +1,143 @@
+"""Stylize more pictures than one machine can paint, through Ray Data; docs/cluster.md shows how."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
+
+from stylize import argument_parser, how
+
+from fastnst.command_line import ArgumentParser
+from fastnst.errors import InputError, input_errors_end_with_code_2, one_line, require_whole
+from fastnst.models.model_file import Model, find_model, load_model, style_name
+from fastnst.models.styles import pick, shares_from_text
+
+UNDERSTOOD = {
+    *("model", "style", "mix", "input", "output", "format", "strength", "colors", "detail", "mask", "stroke_scale"),
+    *("max_side", "tile", "max_pixels", "max_frames", "quality", "start", "end", "temporal", "compare", "overwrite"),
+    *("engine", "device", "kind", "once", "address", "workers", "cores", "batch"),
+}
+"""The options of stylize.py that mean the same here, and our own."""
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = ArgumentParser(
+        description=__doc__, parents=[argument_parser()], add_help=False, conflict_handler="resolve"
+    )
+    add = parser.add_argument
+    add("--model", required=True, action="append", help="file or name; several: each picture in all, --once or --mix")
+    add(
+        "--input",
+        required=True,
+        help="folder, pattern with * or **, shards (*.tar), list (.parquet, .csv) or film; here or in s3://, gs:// ...",
+    )
+    add("--output", required=True, help="folder or URL of one")
+    add("--as", dest="kind", choices=("files", "shards", "parquet"), default="files", help="how results are kept")
+    add("--once", action="store_true", help="of several models each picture gets one, chosen by its name")
+    add("--address", help="HOST:PORT of a Ray cluster, or auto (default: start Ray on this machine)")
+    add("--workers", type=int, help="at most (default: as many as there is room for)")
+    add("--cores", type=int, help="of each worker (default: 4, or what a node has); with GPUs a worker has one GPU")
+    add("--batch", type=int, help="pictures that a worker gets at once (default: 32, fewer where there are few)")
+    options = parser.parse_args(arguments)
+    for name, value in vars(options).items():
+        if name not in UNDERSTOOD and value != parser.get_default(name):
+            raise InputError(f"--{name.replace('_', '-')} is of one machine only: use scripts/stylize.py.")
+    for name in ("workers", "cores", "batch"):
+        if (value := getattr(options, name)) is not None:
+            require_whole(f"--{name}", value, 1)
+    if options.once and options.mix:
+        raise InputError("--once picks one of several models and --mix joins them: give one of both.")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    models = models_of(options)
+    handling, controls = how(options)
+
+    from fastnst.cluster.session import import_ray
+
+    import_ray()
+
+    from fastnst.cluster.inputs import list_pictures
+    from fastnst.cluster.manifest import MANIFEST
+    from fastnst.cluster.paint_many import paint_many
+    from fastnst.cluster.painting_actor import Painting
+    from fastnst.cluster.session import dashboard, session
+    from fastnst.cluster.tree import Tree
+    from fastnst.stylization.files.plan import as_extension
+    from fastnst.stylization.stylizer import check_mix
+
+    for mixed in models.values():
+        check_mix(options.mix, len(mixed))
+    target = Tree(options.output)
+    painting = Painting(
+        models, controls, replace(handling, overwrite=True), options.mix, options.device, options.tile, options.engine,
+        as_extension(options.format), options.kind, target, options.overwrite,
+    )  # fmt: skip
+    pictures = list_pictures(options.input, target.root)
+    with session(options.address) as ray, Progress() as progress:
+        print(f"Ray's dashboard: {dashboard(ray) or 'not installed (pip install ray[default])'}")
+        ended = paint_many(
+            ray, pictures, painting, once=options.once,
+            cores=options.cores, workers=options.workers, batch=options.batch, tell=progress,
+        )  # fmt: skip
+    earlier = f", {ended.before:,} were there already" if ended.before else ""
+    print(f"{ended.painted:,} painted{earlier}: {target.where(MANIFEST)}")
+    if ended.failed:
+        print(f"{ended.failed:,} failed, the others are done; the manifest says why.", file=sys.stderr)
+    return 1 if ended.failed else 0
+
+
+def models_of(options: argparse.Namespace) -> dict[str, list[Model]]:
+    """By name, the models that go into a picture: one, or with --mix all."""
+    paths = [find_model(name) for name in options.model]
+    loaded = [load_model(path) for path in paths]
+    names = [style_name(path, model.card) for path, model in zip(paths, loaded, strict=True)]
+    if options.style is not None:
+        if len(loaded) > 1:
+            raise InputError("--style picks from one --model: give one of them.")
+        loaded = [pick(loaded[0], shares_from_text(options.style, loaded[0]))]
+        names = [loaded[0].card["style"]["name"]]
+    if options.mix is not None:
+        return {"+".join(names): loaded}
+    if len(set(names)) < len(names):
+        raise InputError(f"--model: two of {', '.join(names)} have the same name; rename one of the files.")
+    return {name: [model] for name, model in zip(names, loaded, strict=True)}
+
+
+class Progress:
+    """Pictures a second, failures, time left; each failure in a line of its own."""
+
+    def __enter__(self) -> Progress:
+        from tqdm import tqdm
+
+        self.failed = 0
+        self.bar: Any = tqdm(unit="picture", disable=None, dynamic_ncols=True)
+        return self
+
+    def __call__(self, rows: list[dict[str, Any]], total: int) -> None:
+        self.bar.total = total
+        for row in rows:
+            if row["error"] is not None:
+                self.failed += 1
+                self.bar.write(one_line(f"{row['source']} FAILED: {row['error']}"), file=sys.stderr)
+        self.bar.set_postfix(failed=self.failed, refresh=False)
+        self.bar.update(len(rows))
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+
+if __name__ == "__main__":
+    with input_errors_end_with_code_2():
+        try:
+            sys.exit(main())
+        except KeyboardInterrupt:
+            print("Stopped; the same command paints the rest.", file=sys.stderr)
+            sys.exit(130)
