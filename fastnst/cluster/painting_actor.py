@@ -83,20 +83,25 @@ class Painting:
 
 
 class PaintingActor:
-    """Paints batches. One that was painted before its worker or node died is not painted again.
-
-    Raises:
-        InputError: this node has another version of fastnst, or no such device.
-    """
+    """Paints batches. One that was painted before its worker or node died is not painted again."""
 
     def __init__(self, painting: Painting) -> None:
         self.node = platform.node()
-        require_version(painting.version, self.node)
         self.painting, self.account = painting, Account(painting.target)
+        self.stylizers: dict[str, Stylizer] = {}
         Image.MAX_IMAGE_PIXELS = max(MAX_PIXELS, painting.handling.max_pixels)
         warnings.filterwarnings("ignore", module="PIL")
+
+    def _ready(self) -> None:
+        """See that this node can paint; not at the start, where Ray would only say that an actor has died.
+
+        Raises:
+            InputError: it has another version of fastnst, or no such device.
+        """
+        painting = self.painting
+        require_version(painting.version, self.node)
         try:
-            self.stylizers = {
+            self.stylizers = self.stylizers or {
                 name: Stylizer(models, painting.device, mix=painting.mix, tile=painting.tile, engine=painting.engine)
                 for name, models in painting.models.items()
             }
@@ -104,7 +109,12 @@ class PaintingActor:
             raise InputError(f"--device {painting.device} on node {self.node}: {one_line(error)}") from None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """From :data:`TASKS` to the rows of the manifest."""
+        """From :data:`TASKS` to the rows of the manifest.
+
+        Raises:
+            InputError: this node cannot paint, or the target cannot be written.
+        """
+        self._ready()
         tasks = batch.to_pylist()
         name = batch_name(tasks)
         rows = self.account.read(f"{RUN}/rows-{name}.parquet")

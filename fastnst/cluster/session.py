@@ -43,7 +43,9 @@ def import_ray() -> ModuleType:
             import ray
             import ray.data
 
-            ray.data.DataContext.get_current().enable_progress_bars = False
+            context = ray.data.DataContext.get_current()
+            context.enable_progress_bars = False
+            context.raise_original_map_exception = True  # ours, not Ray's about it
     except ImportError:
         raise InputError("many machines need Ray: install it with pip install 'fastnst[cluster]'.") from None
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -155,7 +157,7 @@ def own_error(error: BaseException | None) -> InputError | None:
     """The error of ours that Ray has wrapped, if it is one."""
     while error is not None:
         if isinstance(error, InputError):
-            return InputError(str(getattr(error, "cause", None) or error))
+            return InputError(str(getattr(error, "cause", None) or error).partition("\n")[0])  # Ray adds advice
         error = getattr(error, "cause", None) or error.__cause__
     return None
 

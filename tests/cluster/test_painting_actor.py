@@ -15,7 +15,7 @@ from PIL import Image
 from fastnst.cluster.inputs import list_pictures
 from fastnst.cluster.manifest import RUN, Account
 from fastnst.cluster.paint_many import tasks_of
-from fastnst.cluster.painting_actor import TASKS, Painting, PaintingActor, batch_name
+from fastnst.cluster.painting_actor import TASKS, PaintingActor, batch_name
 from fastnst.cluster.tree import Tree
 from fastnst.data.sharding import write_shards
 from fastnst.errors import InputError
@@ -25,21 +25,6 @@ from fastnst.models.model_file import Model
 from fastnst.networks import TransformerNetwork
 from fastnst.stylization import Controls, Stylizer
 from fastnst.stylization.files import many_files
-from fastnst.stylization.files.one_file import Handling
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    torch.manual_seed(1)
-    return Model(TransformerNetwork(width=4, residual_blocks=1).eval(), {}, None)
-
-
-@pytest.fixture
-def painting(model, tmp_path) -> Painting:
-    return Painting(
-        {"m": [model]}, Controls(), Handling(overwrite=True), None, "cpu", None, "auto", None, "files",
-        Tree(tmp_path / "out"),
-    )  # fmt: skip
 
 
 def batch_of(source, models=("m",), once=False) -> pa.Table:
@@ -246,9 +231,9 @@ def test_old_files_are_replaced_only_when_asked(painting, photos, tmp_path):
     assert rows[0]["seconds"] and (tmp_path / "out/photo1.png").read_bytes() != b"old"
 
 
-def test_another_version_is_refused_by_name(painting):
+def test_another_version_is_refused_by_name(painting, photos):
     with pytest.raises(InputError, match=r"node .+ has fastnst .+, this machine 9.9: install the same on both"):
-        PaintingActor(replace(painting, version="9.9"))
+        paint(replace(painting, version="9.9"), photos)
 
 
 def test_a_target_that_is_full_is_said(painting, photos, tmp_path):
