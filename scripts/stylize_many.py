@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -64,25 +65,39 @@ def main(arguments: list[str] | None = None) -> int:
 
     import_ray()
 
-    from fastnst.cluster.inputs import list_pictures
+    from fastnst.cluster.inputs import is_pattern, list_pictures
     from fastnst.cluster.manifest import MANIFEST
+    from fastnst.cluster.paint_film import paint_film
     from fastnst.cluster.paint_many import paint_many
     from fastnst.cluster.painting_actor import Painting
     from fastnst.cluster.session import dashboard, session
     from fastnst.cluster.tree import Tree
-    from fastnst.stylization.files.plan import as_extension
+    from fastnst.stylization.files.plan import as_extension, ending_for
+    from fastnst.stylization.moving.video_reader import VIDEO_EXTENSIONS
     from fastnst.stylization.stylizer import check_mix
 
     for mixed in models.values():
         check_mix(options.mix, len(mixed))
-    target = Tree(options.output)
+    film = Path(options.input).suffix.lower() in VIDEO_EXTENSIONS and not is_pattern(options.input)
+    named = film and Path(options.output).suffix != ""
+    folder, name = os.path.split(options.output) if named else (options.output, "")
+    target = Tree(folder)
     painting = Painting(
         models, controls, replace(handling, overwrite=True), options.mix, options.device, options.tile, options.engine,
         as_extension(options.format), options.kind, target, options.overwrite,
     )  # fmt: skip
-    pictures = list_pictures(options.input, target.root)
-    with session(options.address) as ray, Progress() as progress:
+    if film:
+        if len(models) > 1 or options.kind != "files":
+            raise InputError("a film is painted by one --model, or by several with --mix, into a file.")
+        result = name or f"{Path(options.input).stem}{ending_for(Path(options.input), painting.form)}"
+    pictures = [] if film else list_pictures(options.input, target.root)
+    with session(options.address) as ray, Progress("piece" if film else "picture") as progress:
         print(f"Ray's dashboard: {dashboard(ray) or 'not installed (pip install ray[default])'}")
+        if film:
+            print(paint_film(
+                ray, options.input, result, painting, cores=options.cores, workers=options.workers, tell=progress.reach,
+            ))  # fmt: skip
+            return 0
         ended = paint_many(
             ray, pictures, painting, once=options.once,
             cores=options.cores, workers=options.workers, batch=options.batch, tell=progress,
@@ -112,14 +127,24 @@ def models_of(options: argparse.Namespace) -> dict[str, list[Model]]:
 
 
 class Progress:
-    """Pictures a second, failures, time left; each failure in a line of its own."""
+    """Pictures a second, failures, time left; each failure in a line of its own.
 
-    def __enter__(self) -> Progress:
+    Args:
+        unit: what is counted.
+    """
+
+    def __init__(self, unit: str) -> None:
         from tqdm import tqdm
 
         self.failed = 0
-        self.bar: Any = tqdm(unit="picture", disable=None, dynamic_ncols=True)
+        self.bar: Any = tqdm(unit=unit, disable=None, dynamic_ncols=True)
+
+    def __enter__(self) -> Progress:
         return self
+
+    def reach(self, done: int, total: int) -> None:
+        self.bar.total = total
+        self.bar.update(done - self.bar.n)
 
     def __call__(self, rows: list[dict[str, Any]], total: int) -> None:
         self.bar.total = total

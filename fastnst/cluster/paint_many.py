@@ -108,6 +108,8 @@ def painted(
     resources: dict[str, float],
     workers: int | None,
     room: int,
+    actor: type = PaintingActor,
+    schema: pa.Schema = TASKS,
 ) -> Iterator[list[Row]]:
     """The rows of each batch, as it is done. Ray Data hands out, and hands out again what was lost.
 
@@ -116,11 +118,11 @@ def painted(
     """
     if not tasks:
         return
-    batches = [pa.Table.from_pylist(tasks[first : first + size], TASKS) for first in range(0, len(tasks), size)]
+    batches = [pa.Table.from_pylist(tasks[first : first + size], schema) for first in range(0, len(tasks), size)]
     least = min(room, workers or room, len(batches))
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=workers, initial_size=least, max_tasks_in_flight_per_actor=2)
     data = ray.data.from_arrow(batches).map_batches(
-        PaintingActor,
+        actor,
         fn_constructor_args=(painting,),
         batch_size=None,
         batch_format="pyarrow",

@@ -92,7 +92,7 @@ class PaintingActor:
         Image.MAX_IMAGE_PIXELS = max(MAX_PIXELS, painting.handling.max_pixels)
         warnings.filterwarnings("ignore", module="PIL")
 
-    def _ready(self) -> None:
+    def get_ready(self) -> None:
         """See that this node can paint; not at the start, where Ray would only say that an actor has died.
 
         Raises:
@@ -114,7 +114,7 @@ class PaintingActor:
         Raises:
             InputError: this node cannot paint, or the target cannot be written.
         """
-        self._ready()
+        self.get_ready()
         tasks = batch.to_pylist()
         name = batch_name(tasks)
         rows = self.account.read(f"{RUN}/rows-{name}.parquet")

@@ -57,6 +57,10 @@ class Tree:
             sizes = {name: int(entry.get("size") or 0) for name, entry in found.items() if name.startswith(inside)}
             return {name[len(inside) :]: size for name, size in sizes.items()}
 
+    def has(self, name: str) -> bool:
+        with self._reached() as (filesystem, path):
+            return bool(filesystem.exists(f"{path}/{name}"))
+
     def read(self, name: str) -> bytes:
         with self._reached() as (filesystem, path):
             return filesystem.cat_file(f"{path}/{name}")
