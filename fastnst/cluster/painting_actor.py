@@ -21,6 +21,7 @@ from PIL import Image
 from fastnst import __version__
 from fastnst.cluster.manifest import RUN, SCHEMA, Account, Row, key
 from fastnst.cluster.packing import keep_files, keep_part
+from fastnst.cluster.same_version import require_version
 from fastnst.cluster.tree import NotThere, Tree
 from fastnst.data.shards import Store
 from fastnst.errors import InputError, one_line, reason
@@ -208,16 +209,6 @@ class Deaths:
 
     def _note(self, at: list[list[str]]) -> None:
         self.account.write_bytes(self.name, json.dumps(at).encode())
-
-
-def require_version(wanted: str, node: str) -> None:
-    """Refuse a node whose fastnst is another one than where the run was started.
-
-    Raises:
-        InputError: it is; the message names the node.
-    """
-    if __version__ != wanted:
-        raise InputError(f"node {node} has fastnst {__version__}, this machine {wanted}: install the same on both.")
 
 
 def batch_name(tasks: list[Row]) -> str:

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from fastnst import __version__
-from fastnst.cluster.painting_actor import require_version
+from fastnst.cluster.same_version import require_version
 from fastnst.errors import InputError, one_line
 
 SOURCES = Path(__file__).resolve().parents[2]
@@ -37,6 +37,7 @@ def import_ray() -> ModuleType:
         InputError: they are not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody unasked
+    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets any other program go first
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # how Ray's own parts get along
@@ -78,7 +79,8 @@ def session(address: str | None = None) -> Iterator[ModuleType]:
         where = "Ray cannot be started" if address is None else f"--address {address}: no cluster of this machine's"
         raise InputError(f"{where} ({one_line(error).partition('. ')[0]}).") from None
     try:
-        require_versions(ray)
+        if address is not None:
+            require_versions(ray)
         yield ray
     finally:
         ray.shutdown()
