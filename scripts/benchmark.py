@@ -105,8 +105,27 @@ def one_picture(add) -> None:
     add("--against", metavar="MODULE_OR_PATH", help="also time this network: build_network() or :CLASS")
 
 
+def crew(text: str) -> tuple[int, int]:
+    """``2x4``: two workers of four cores."""
+    workers, _, cores = text.partition("x")
+    if not (workers.isdigit() and cores.isdigit() and int(workers) and int(cores)):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected workers and their cores, such as 2x4")
+    return int(workers), int(cores)
+
+
+def cluster(add) -> None:
+    """what Ray costs against stylize.py, what more workers bring, memory over many files"""
+    add("--model", nargs="+", default=["mosaic", "mosaic_slim"], help="model files, or names of some in checkpoints/")
+    add("--photos", type=Path, help="folder of photographs (default: scikit-image's samples)")
+    add("--count", type=int, default=500, help="photographs in a run (default: 500)")
+    add("--size", type=int, default=256, help="their shorter side in pixels (default: 256)")
+    add("--workers", type=crew, nargs="+", default=[(1, 2), (1, 1), (2, 1)], help="crews (default: 1x2 1x1 2x1)")
+    add("--repeats", type=int, default=3, help="runs of each kind; the median counts (default: 3)")
+    add("--files", type=int, nargs="+", default=[1000, 10_000, 100_000], help="only listed (default: up to 100000)")
+
+
 COMMANDS = {
-    **{command.__name__: command for command in (objective, paintings, speed, frontier, data, learning)},
+    **{command.__name__: command for command in (objective, paintings, speed, frontier, data, learning, cluster)},
     "train": train_step,
     "stylize": one_picture,
 }
@@ -136,7 +155,8 @@ def check(options: argparse.Namespace) -> None:
             require_whole(f"--{name}", value, least[name])
     for name, least_each in (("files", 1), ("workers", 0)):
         for value in getattr(options, name, []):
-            require_whole(f"--{name}", value, least_each)
+            if not isinstance(value, tuple):  # a crew, which is checked already
+                require_whole(f"--{name}", value, least_each)
     for size in getattr(options, "sizes", []):
         require_whole("--sizes", size, 16)
     outputs = {f"--{name}": getattr(options, name, None) for name in ("json", "plot", "sheet")}
@@ -162,6 +182,10 @@ def main(arguments: list[str] | None = None) -> int:
         raise InputError(f"--plot {options.plot}: expected one of {', '.join(savable_extensions())} at its end.")
     device = choose_device(options.device)
     command = COMMANDS[options.command].__name__
+    if command == "cluster":
+        from fastnst.cluster.session import import_ray
+
+        import_ray()
     answer, picture = import_module(f"fastnst.benchmark.commands.{command}").run(options, device)
     answer = {"command": options.command, "machine": describe(device), **answer}
     if options.json is not None:
