@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from fastnst.cluster.film_pieces import Joined, PieceWriter, cut
+from fastnst.cluster.inputs import real
 from fastnst.cluster.manifest import RUN
 from fastnst.cluster.paint_many import painted, settings_of
 from fastnst.cluster.painting_actor import Painting, PaintingActor
@@ -26,16 +27,6 @@ from fastnst.stylization.moving.steadiness import Steady
 from fastnst.stylization.moving.video_reader import VideoReader
 from fastnst.stylization.moving.video_writer import CODECS
 
-PIECES = pa.schema(
-    [
-        ("source", pa.string()),
-        ("output", pa.string()),
-        ("number", pa.int32()),
-        ("start", pa.float64()),
-        ("end", pa.float64()),
-        ("lead", pa.float64()),
-    ]
-)
 ROWS = pa.schema([("output", pa.string()), ("frames", pa.int32())])
 
 
@@ -47,7 +38,7 @@ class FilmActor(PaintingActor):
         self.folder = tempfile.TemporaryDirectory(prefix="fastnst-")
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """From :data:`PIECES` to :data:`ROWS`, and a file in the target for each.
+        """From pieces with their ``source`` and ``output`` to :data:`ROWS`, and a file in the target for each.
 
         Raises:
             InputError: the film cannot be read here, or the target not be written.
@@ -96,6 +87,8 @@ def paint_film(
         InputError: the film cannot be read, or the result not be written.
     """
     target, handling = painting.target, painting.handling
+    if real(target.where(name)) == real(source):
+        raise InputError(f"--output {target.where(name)} is the input itself: give another name.")
     if target.has(name) and not painting.overwrite:
         raise InputError(f"--output {target.where(name)} exists: add --overwrite to replace it, or give another name.")
     if Path(name).suffix.lower() not in CODECS:
@@ -103,7 +96,8 @@ def paint_film(
     with tempfile.TemporaryDirectory(prefix="fastnst-") as temporary:
         film = here(source, Path(temporary))
         pieces = cut(film, handling.start, handling.end, handling.temporal is not None)
-        told = json.dumps([settings_of(painting, False), source, film.stat().st_size, film.stat().st_mtime_ns])
+        changed = None if "://" in source else film.stat().st_mtime_ns  # a copy's time is its own
+        told = json.dumps([settings_of(painting, False), source, film.stat().st_size, changed])
         digest = hashlib.sha256(told.encode()).hexdigest()[:20]
         names = [f"{RUN}/film-{digest}-{piece.number:06}.mkv" for piece in pieces]
         present = target.sizes(RUN)
@@ -115,7 +109,7 @@ def paint_film(
         done = len(pieces) - len(tasks)
         tell(done, len(pieces))
         room, resources = places(ray, cores, painting.device)
-        for rows in painted(ray, tasks, 1, painting, resources, workers, room, FilmActor, PIECES):
+        for rows in painted(ray, tasks, 1, painting, resources, workers, room, FilmActor):
             done += len(rows)
             tell(done, len(pieces))
 

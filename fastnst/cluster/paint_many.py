@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-
 from fastnst.cluster.inputs import Picture, shared_stems
 from fastnst.cluster.manifest import Account, Row, key
-from fastnst.cluster.painting_actor import TASKS, Painting, PaintingActor
+from fastnst.cluster.painting_actor import Painting, PaintingActor
 from fastnst.cluster.session import hushed, own_error, places
 from fastnst.models.model_file import Model
 
@@ -77,7 +76,11 @@ def paint_many(
 
 
 def tasks_of(pictures: list[Picture], models: list[str], once: bool) -> Iterator[Row]:
-    """A task for each picture and model, in the order of the pictures."""
+    """A task for each picture and model, in the order of the pictures.
+
+    ``source``, ``name`` (below the target, without an extension), ``model``; and of a picture in a shard the shard's
+    folder ``root``, its file ``shard``, ``offset`` and ``size`` in bytes.
+    """
     shared = shared_stems(pictures)
     taken: set[str] = set()
     for picture in pictures:
@@ -109,7 +112,6 @@ def painted(
     workers: int | None,
     room: int,
     actor: type = PaintingActor,
-    schema: pa.Schema = TASKS,
 ) -> Iterator[list[Row]]:
     """The rows of each batch, as it is done. Ray Data hands out, and hands out again what was lost.
 
@@ -118,10 +120,10 @@ def painted(
     """
     if not tasks:
         return
-    batches = [pa.Table.from_pylist(tasks[first : first + size], schema) for first in range(0, len(tasks), size)]
-    least = min(room, workers or room, len(batches))
+    batches = math.ceil(len(tasks) / size)
+    least = min(room, workers or room, batches)
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=workers, initial_size=least, max_tasks_in_flight_per_actor=2)
-    data = ray.data.from_arrow(batches).map_batches(
+    data = ray.data.from_items(tasks, override_num_blocks=batches).map_batches(
         actor,
         fn_constructor_args=(painting,),
         batch_size=None,

@@ -37,19 +37,6 @@ DOWNLOADS = 8
 DEATHS = 2
 """A picture at which so many workers died is given up: they would die of it for ever."""
 
-TASKS = pa.schema(
-    [
-        ("source", pa.string()),
-        ("name", pa.string()),  # below the target, without an extension
-        ("model", pa.string()),
-        ("root", pa.string()),  # of a picture in a shard the shard's folder, its file, and where it lies in it
-        ("shard", pa.string()),
-        ("offset", pa.int64()),
-        ("size", pa.int64()),
-    ]
-)
-"""A batch as the actor gets it."""
-
 
 @dataclass(frozen=True)
 class Painting:
@@ -110,7 +97,7 @@ class PaintingActor:
             raise InputError(f"--device {painting.device} on node {self.node}: {one_line(error)}") from None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """From :data:`TASKS` to the rows of the manifest.
+        """From tasks (:func:`~fastnst.cluster.paint_many.tasks_of`) to the rows of the manifest.
 
         Raises:
             InputError: this node cannot paint, or the target cannot be written.

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fastnst.cluster.film_pieces import Joined, Piece, PieceWriter, cut, frames_of
-from fastnst.cluster.paint_film import PIECES, FilmActor
+from fastnst.cluster.paint_film import FilmActor
 from fastnst.cluster.tree import Tree
 from fastnst.errors import InputError
 from fastnst.models.model_file import save_model
@@ -78,7 +78,7 @@ def test_frames_are_kept_without_loss(tmp_path, height):
 
 def paint_in_pieces(painting, film, pieces, folder) -> tuple[np.ndarray, Joined]:
     tasks = [{"source": str(film), "output": f"{piece.number}.mkv", **piece._asdict()} for piece in pieces]
-    rows = FilmActor(replace(painting, target=Tree(folder)))(pa.Table.from_pylist(tasks, PIECES)).to_pylist()
+    rows = FilmActor(replace(painting, target=Tree(folder)))(pa.Table.from_pylist(tasks)).to_pylist()
     joined = Joined(pieces, iter([folder / row["output"] for row in rows]))
     stylize_moving(film, folder / "joined.mp4", joined)
     return frames(folder / "joined.mp4"), joined
@@ -130,4 +130,6 @@ def test_by_command(film, tmp_path, painting):
     assert answer.code == 0 and "(200 frames in 2 pieces)" in answer.out, answer
     assert (tmp_path / "out/many.mp4").read_bytes() == (tmp_path / "one.mp4").read_bytes()
     assert not list((tmp_path / "out").rglob("*.mkv"))
+    itself = ["--model", "small.ckpt", "--input", long, "--output", long, "--overwrite"]
+    assert "is the input itself" in run_script("stylize_many", *itself, cwd=tmp_path).error()
     assert "exists: add --overwrite" in run_script("stylize_many", *many, cwd=tmp_path).error()

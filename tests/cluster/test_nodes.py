@@ -15,7 +15,7 @@ from fastnst.images.tensors import to_bytes, to_tensor
 from fastnst.models.model_file import load_model, save_model
 from fastnst.networks import TransformerNetwork
 from fastnst.stylization import Stylizer
-from tests.conftest import run_script, start_script
+from tests.conftest import start_script
 
 PICTURES = 40
 
@@ -133,6 +133,7 @@ def test_the_driver_dies(cluster, model, source, tmp_path):
     time.sleep(2)  # the cluster ends what the driver has begun
     before = pictures(target)
     assert 8 <= before < PICTURES - 1
-    answer = run_script("stylize_many", *command(cluster, model, source, target), cwd=tmp_path)
-    assert answer.code == 1 and " were there already" in answer.out, answer
+    again = start_script("stylize_many", *command(cluster, model, source, target), cwd=tmp_path)
+    out, err = again.communicate(timeout=120)
+    assert again.returncode == 1 and " were there already" in out, (out, err)
     check(target, source, model)

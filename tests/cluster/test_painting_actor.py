@@ -15,7 +15,7 @@ from PIL import Image
 from fastnst.cluster.inputs import list_pictures
 from fastnst.cluster.manifest import RUN, Account
 from fastnst.cluster.paint_many import tasks_of
-from fastnst.cluster.painting_actor import TASKS, PaintingActor, batch_name
+from fastnst.cluster.painting_actor import PaintingActor, batch_name
 from fastnst.cluster.tree import Tree
 from fastnst.data.sharding import write_shards
 from fastnst.errors import InputError
@@ -28,7 +28,7 @@ from fastnst.stylization.files import many_files
 
 
 def batch_of(source, models=("m",), once=False) -> pa.Table:
-    return pa.Table.from_pylist(list(tasks_of(list_pictures(str(source)), list(models), once)), TASKS)
+    return pa.Table.from_pylist(list(tasks_of(list_pictures(str(source)), list(models), once)))
 
 
 def paint(painting, source, **more) -> list[dict]:
@@ -78,7 +78,7 @@ def test_files(painting, model, mixed, tmp_path, store):
 def test_a_source_that_is_gone(painting, photos):
     batch = batch_of(photos / "photo1.png").to_pylist()
     for source, words in ((f"{photos}/gone.png", "not there"), (f"file://{photos}/gone.png", "no such bucket, folder")):
-        table = pa.Table.from_pylist([{**batch[0], "source": source}], TASKS)
+        table = pa.Table.from_pylist([{**batch[0], "source": source}])
         (row,) = PaintingActor(painting)(table).to_pylist()
         assert words in row["error"] and row["output"] is None
 
