@@ -39,7 +39,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add("--output", required=True, help="folder or URL of one")
     add("--as", dest="kind", choices=("files", "shards", "parquet"), default="files", help="how results are kept")
-    add("--once", action="store_true", help="of several models each picture gets one, chosen by its name")
+    add(
+        "--style",
+        action="append",
+        help="of a model with many: a name, or shares; several: each picture in all, or --once",
+    )
+    add("--once", action="store_true", help="of several models or styles each picture gets one, chosen by its name")
     add("--address", help="HOST:PORT of a Ray cluster, or auto (default: start Ray on this machine)")
     add("--workers", type=int, help="at most (default: as many as there is room for)")
     add("--cores", type=int, help="of each worker (default: 4, or what a node has); with GPUs a worker has one GPU")
@@ -59,6 +64,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     models = models_of(options)
+    options.passage = None
     handling, controls = how(options)
 
     from fastnst.cluster.session import import_ray
@@ -74,10 +80,10 @@ def main(arguments: list[str] | None = None) -> int:
     from fastnst.cluster.tree import Tree
     from fastnst.stylization.files.plan import as_extension, ending_for
     from fastnst.stylization.moving.video_reader import VIDEO_EXTENSIONS
-    from fastnst.stylization.stylizer import check_mix
+    from fastnst.stylization.stylizer import Stylizer
 
     for mixed in models.values():
-        check_mix(options.mix, len(mixed))
+        Stylizer(mixed, "cpu", mix=options.mix, tile=options.tile, engine="plain")  # says now what workers would
     film = Path(options.input).suffix.lower() in VIDEO_EXTENSIONS and not is_pattern(options.input)
     named = film and Path(options.output).suffix != ""
     folder, name = os.path.split(options.output) if named else (options.output, "")
@@ -88,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     )  # fmt: skip
     if film:
         if len(models) > 1 or options.kind != "files":
-            raise InputError("a film is painted by one --model, or by several with --mix, into a file.")
+            raise InputError("a film is painted by one --model and --style, or by several with --mix, into a file.")
         result = name or f"{Path(options.input).stem}{ending_for(Path(options.input), painting.form)}"
     pictures = [] if film else list_pictures(options.input, target.root)
     with session(options.address) as ray, Progress("piece" if film else "picture") as progress:
@@ -112,18 +118,20 @@ def main(arguments: list[str] | None = None) -> int:
 def models_of(options: argparse.Namespace) -> dict[str, list[Model]]:
     """By name, the models that go into a picture: one, or with --mix all."""
     paths = [find_model(name) for name in options.model]
-    loaded = [load_model(path) for path in paths]
-    names = [style_name(path, model.card) for path, model in zip(paths, loaded, strict=True)]
+    models = [load_model(path) for path in paths]
+    names = [style_name(path, model.card) for path, model in zip(paths, models, strict=True)]
     if options.style is not None:
-        if len(loaded) > 1:
+        if len(models) > 1:
             raise InputError("--style picks from one --model: give one of them.")
-        loaded = [pick(loaded[0], shares_from_text(options.style, loaded[0]))]
-        names = [loaded[0].card["style"]["name"]]
+        models = [pick(models[0], shares_from_text(text, models[0])) for text in options.style]
+        names = [model.card["style"]["name"] for model in models]
     if options.mix is not None:
-        return {"+".join(names): loaded}
+        return {"+".join(names): models}
     if len(set(names)) < len(names):
-        raise InputError(f"--model: two of {', '.join(names)} have the same name; rename one of the files.")
-    return {name: [model] for name, model in zip(names, loaded, strict=True)}
+        raise InputError(
+            f"two of {', '.join(names)} have the same name: rename a model, or give each a run of its own."
+        )
+    return {name: [model] for name, model in zip(names, models, strict=True)}
 
 
 class Progress:

@@ -31,6 +31,7 @@ from fastnst.stylization import Controls, Stylizer
 from fastnst.stylization.files.many_files import stylize_files
 from fastnst.stylization.files.one_file import Done, Handling
 from fastnst.stylization.files.plan import ending_for
+from fastnst.stylization.files.together import stylize_together
 
 DOWNLOADS = 8
 """Pictures that are on their way from an object store at once."""
@@ -71,7 +72,13 @@ class Painting:
 
 
 class PaintingActor:
-    """Paints batches. One that was painted before its worker or node died is not painted again."""
+    """Paints batches. One that was painted before its worker or node died is not painted again.
+
+    Attributes:
+        together: paint pictures of one size together on the CPU, too, as on a GPU.
+    """
+
+    together = False
 
     def __init__(self, painting: Painting) -> None:
         self.node = platform.node()
@@ -154,17 +161,24 @@ class PaintingActor:
             part, begun = work[first : first + step], time.perf_counter()
             if deaths.occurred:
                 deaths.may_come(rows[first])
-            results = stylize_files(part, stylizer, self.painting.controls, self.painting.handling, quiet)
-            for (file, output), row, result in zip(part, rows[first : first + step], results, strict=True):
+            how = stylizer, self.painting.controls, self.painting.handling
+            if self.together or stylizer.device.type != "cpu":
+                groups = stylize_together(part, *how)
+            else:
+                groups = ([each] for each in enumerate(stylize_files(part, *how, quiet)))
+            for group in groups:
                 now = time.perf_counter()
-                row["seconds"], begun = now - begun, now
-                problem = str(result) if isinstance(result, InputError) else result.problem
-                if problem is not None:
-                    row.update(output=None, error=problem.replace(str(file), row["source"]))
-                if isinstance(result, Done) and result.problem is not None:
-                    output.unlink(missing_ok=True)  # half a film
-                if isinstance(result, Done) and result.still is not None:
-                    row["height"], row["width"] = result.still[1].shape[-2:]
+                for place, result in group:
+                    (file, output), row = part[place], rows[first + place]
+                    row["seconds"] = (now - begun) / len(group)
+                    problem = str(result) if isinstance(result, InputError) else result.problem
+                    if problem is not None:
+                        row.update(output=None, error=problem.replace(str(file), row["source"]))
+                    if isinstance(result, Done) and result.problem is not None:
+                        output.unlink(missing_ok=True)  # half a film
+                    if isinstance(result, Done) and result.still is not None:
+                        row["height"], row["width"] = result.still[1].shape[-2:]
+                begun = now
 
 
 class Deaths:

@@ -85,7 +85,6 @@ class Stylizer:
         """
         self.model = pick(self.many, shares, self.network)
 
-    @torch.inference_mode()
     def __call__(self, picture: Tensor, controls: Controls | None = None, progress: Progress | None = None) -> Tensor:
         """Stylize one picture.
 
@@ -100,39 +99,53 @@ class Stylizer:
         Raises:
             InputError: tiles were needed, and the temporary folder has no room for their feature maps.
         """
+        return self.together([picture], controls, progress)[0]
+
+    @torch.inference_mode()
+    def together(
+        self, pictures: Sequence[Tensor], controls: Controls | None = None, progress: Progress | None = None
+    ) -> list[Tensor]:
+        """Stylize pictures of one size, all of them in a pass where memory allows; GPUs are quicker so.
+
+        Equal to one after the other but for rounding. :class:`~fastnst.stylization.cpu.engine.CpuEngine` takes one
+        picture at a time. Arguments, results and errors are those of a call, for each picture.
+        """
         controls = controls or Controls()
-        content = controls.reduce(picture.cpu())
+        contents = [controls.reduce(picture.cpu()) for picture in pictures]
         if controls.strength == 0:
-            return content.clone()
-        seen = resize(content, *controls.network_size(*content.shape[-2:]))
-        stylized: Tensor | None = None
+            return [content.clone() for content in contents]
+        seen = [resize(content, *controls.network_size(*content.shape[-2:])) for content in contents]
+        stylized: list[Tensor] = []
         for number, share in enumerate(self.mix):
             if share > 0:
                 painted = self._paint(number, seen, _part_of(progress, number, len(self.networks)))
                 if len(self.networks) > 1:
-                    painted.mul_(share)
-                stylized = painted if stylized is None else stylized.add_(painted)
-        assert stylized is not None
-        return controls.finish(stylized, content)
+                    painted = [each.mul_(share) for each in painted]
+                added = [one.add_(other) for one, other in zip(stylized, painted, strict=False)]
+                stylized = added or painted
+        return [controls.finish(each, content) for each, content in zip(stylized, contents, strict=True)]
 
-    def _paint(self, number: int, picture: Tensor, progress: Progress | None) -> Tensor:
-        """(3, H, W) through one of the networks, at its own size, whole or in tiles."""
+    def _paint(self, number: int, pictures: Sequence[Tensor], progress: Progress | None) -> list[Tensor]:
+        """(3, H, W) each through one of the networks, at its own size: all together, or in halves, or in tiles."""
         network, engine = self.networks[number], self.engines[number]
-        height, width = picture.shape[-2:]
-        x = pad_by_reflection(picture, max(height, MINIMUM_SIZE), max(width, MINIMUM_SIZE))
-        if self.tile is None and memory_estimate.fits(
-            network, x.shape[-2], x.shape[-1], self.device, engine is not None
-        ):
+        height, width = pictures[0].shape[-2:]
+        padded = [pad_by_reflection(one, max(height, MINIMUM_SIZE), max(width, MINIMUM_SIZE)) for one in pictures]
+        rows, columns = padded[0].shape[-2:]
+        one_pass = self.tile is None and (engine is None or len(pictures) == 1)
+        if one_pass and memory_estimate.fits(network, len(pictures) * rows, columns, self.device, engine is not None):
             try:
                 run = network if engine is None else engine
-                return run(x[None].to(self.device))[0, :, :height, :width].clamp(0, 1).cpu()
+                return list(run(torch.stack(padded).to(self.device))[..., :height, :width].clamp(0, 1).cpu())
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
+        if len(pictures) > 1:
+            half = len(pictures) // 2
+            return self._paint(number, pictures[:half], progress) + self._paint(number, pictures[half:], progress)
         tile = self.tile or DEFAULT_TILE
-        return TiledRun(network, x, tile, self.device, progress).run()[:, :height, :width]
+        return [TiledRun(network, padded[0], tile, self.device, progress).run()[:, :height, :width]]
 
 
 def check_mix(mix: Sequence[float] | None, models: int) -> list[float]:

@@ -75,6 +75,27 @@ def test_files(painting, model, mixed, tmp_path, store):
     assert all(name.startswith(("rows-", "begun-")) for name in left), left  # nothing half done
 
 
+def test_together_as_on_gpus(painting, photos, mixed, monkeypatch, tmp_path):
+    """Pictures of one size in a pass; rows and results as of one after the other."""
+    for number in range(3):
+        Image.open(photos / "photo3.png").rotate(90 * number, expand=True).save(mixed / f"turned{number}.png")
+    painting = replace(painting, engine="plain")
+    (network,) = [model.network for models in painting.models.values() for model in models]
+    alone = paint(replace(painting, target=Tree(tmp_path / "alone")), mixed)
+    passes: list[int] = []
+    hook = network.register_forward_pre_hook(lambda _, given: passes.append(len(given[0])))
+    monkeypatch.setattr(PaintingActor, "together", True)
+    rows = paint(painting, mixed)
+    hook.remove()
+    assert sorted(passes) == [1, 2, 2] and all(row["seconds"] > 0 for row in rows if row["error"] is None)
+    told = ("seconds", "node")
+    assert [{**row, **dict.fromkeys(told)} for row in rows] == [{**row, **dict.fromkeys(told)} for row in alone]
+    for row in rows:
+        if row["error"] is None:
+            ours, other = (pixels(tmp_path / folder / row["output"]).int() for folder in ("out", "alone"))
+            assert (ours - other).abs().max() <= 1
+
+
 def test_a_source_that_is_gone(painting, photos):
     batch = batch_of(photos / "photo1.png").to_pylist()
     for source, words in ((f"{photos}/gone.png", "not there"), (f"file://{photos}/gone.png", "no such bucket, folder")):
