@@ -119,6 +119,7 @@ def test_missing_and_damaged_pieces(tmp_path):
         Joined([], iter([]))(torch.zeros(3, 4, 4))
 
 
+@pytest.mark.cluster
 def test_by_command(film, tmp_path, painting):
     """A film of which a piece is there already; the result is byte for byte that of one machine."""
     save_model(tmp_path / "small.ckpt", painting.models["m"][0].network, {})

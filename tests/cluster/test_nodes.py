@@ -17,6 +17,8 @@ from fastnst.networks import TransformerNetwork
 from fastnst.stylization import Stylizer
 from tests.conftest import start_script
 
+pytestmark = pytest.mark.cluster
+
 PICTURES = 40
 
 

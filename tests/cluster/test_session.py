@@ -42,16 +42,19 @@ def test_one_worker_for_each_group_of_cores_or_each_gpu():
         places(Nodes(head), None, None)
 
 
+@pytest.mark.cluster
 def test_a_node_that_joins_with_another_version_ends_the_run(ray, painting, photos):
     with pytest.raises(InputError, match=r"^node .+ has fastnst .+, this machine 9.9: install the same on both\.$"):
         paint_many(ray, list_pictures(str(photos)), replace(painting, version="9.9"))
 
 
+@pytest.mark.cluster
 def test_a_device_that_no_node_has(ray, painting, photos):
     with pytest.raises(InputError, match=r"^--device cuda:7 on node .+: "):
         paint_many(ray, list_pictures(str(photos)), replace(painting, device="cuda:7"))
 
 
+@pytest.mark.cluster
 def test_nodes_with_another_version_are_refused_by_name(ray, monkeypatch):
     monkeypatch.setattr(module, "__version__", "9.9")
     with pytest.raises(InputError, match=r"node .+ has fastnst .+, this machine 9.9"):
