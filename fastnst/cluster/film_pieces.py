@@ -115,7 +115,7 @@ def frames_of(path: Path) -> Iterator[np.ndarray]:
             for frame in container.decode(video=0):
                 yield frame.reformat(format="rgb24").to_ndarray()
     except av.FFmpegError as error:
-        raise InputError(f"{path.name} is damaged ({reason(error)}): start again with --overwrite.") from None
+        raise InputError(f"{path.name} is damaged ({reason(error)}): delete _run in the target.") from None
 
 
 class Joined:
@@ -152,5 +152,5 @@ class Joined:
         """
         frame = next(self.frames, None)
         if frame is None:
-            raise InputError("the painted pieces have fewer frames than the film: start again with --overwrite.")
+            raise InputError("the painted pieces have fewer frames than the film: delete _run in the target.")
         return torch.from_numpy(frame).permute(2, 0, 1).float() / 255

@@ -144,8 +144,9 @@ def from_list(path: str) -> list[Picture]:
     if "name" in table.column_names:
         names = [str(each) for each in table["name"].to_pylist()]
     else:
-        shared = os.path.commonpath([os.path.dirname(each.partition("://")[2] or each) for each in sources])
-        names = [(each.partition("://")[2] or each)[len(shared) :] for each in sources]
+        inner = [(each.partition("://")[2] or each).lstrip("/") for each in sources]
+        shared = os.path.commonpath([os.path.dirname(each) for each in inner])
+        names = [each[len(shared) :] for each in inner]
     twice = [source for source, count in Counter(sources).items() if count > 1]
     if twice:
         raise InputError(f"{path} names {twice[0]} more than once ({len(twice)} such): name each picture once.")

@@ -18,8 +18,6 @@ MANIFEST = "_manifest.parquet"
 RUN = "_run"
 """Folder of what a run that has not ended knows; Parquet readers pass over names with an underscore."""
 SETTINGS = f"{RUN}/settings.json"
-REPLACING = f"{RUN}/replacing"
-"""There while a run replaces the results of an earlier one: a file without a row is then no result."""
 
 SCHEMA = pa.schema(
     [
@@ -47,14 +45,10 @@ class Account:
 
     Args:
         target: where the results are.
-
-    Attributes:
-        replacing: whether files without a row are to be replaced.
     """
 
     def __init__(self, target: Tree) -> None:
         self.target = target
-        self.replacing = False
 
     def begin(self, settings: dict[str, Any], overwrite: bool) -> list[Row]:
         """Rows of what is painted already and still there; what was left half done is put aside.
@@ -84,8 +78,6 @@ class Account:
         if overwrite:
             self.target.remove([name for name in present if name == MANIFEST or name.startswith(f"{RUN}/")])
             present = {}
-            self.write_bytes(REPLACING, b"")
-        self.replacing = overwrite or REPLACING in present
         self.write_bytes(SETTINGS, text.encode())
         rows: dict[Key, Row] = {}
         for name in sorted(present, key=lambda name: name != MANIFEST):  # later rows win

@@ -6,7 +6,6 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from fastnst.cluster.inputs import Picture, shared_stems
 from fastnst.cluster.manifest import Account, Row, key
 from fastnst.cluster.painting_actor import Painting, PaintingActor
 from fastnst.cluster.session import hushed, own_error, places
+from fastnst.errors import InputError
 from fastnst.models.model_file import Model
 
 BATCH = 32
@@ -54,16 +54,21 @@ def paint_many(
         tell: is told new rows, and how many there will be in all.
 
     Raises:
-        InputError: the target cannot be written, or holds something else.
+        InputError: the target cannot be written, or holds something else, or another picture's result.
     """
     room, resources = places(ray, cores, painting.device)
     account = Account(painting.target)
     done = {key(row): row for row in account.begin(settings_of(painting, once), painting.overwrite)}
-    painting = replace(painting, overwrite=account.replacing)
     before = len(done)
     tasks = [
         task for task in tasks_of(pictures, list(painting.models), once) if (task["source"], task["model"]) not in done
     ]
+    taken = {os.path.splitext(row["output"])[0]: row["source"] for row in done.values()}
+    for task in tasks:
+        if (other := taken.get(task["name"])) is not None:
+            raise InputError(
+                f"{task['source']} would go where {other} went: give another --output, or --overwrite to paint anew."
+            )
     size = batch or max(1, min(BATCH, len(tasks) // (ROUNDS * (workers or room))))
     failed = 0
     for rows in painted(ray, tasks, size, painting, resources, workers, room):

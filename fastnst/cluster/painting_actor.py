@@ -53,7 +53,7 @@ class Painting:
         form: of stills, an extension with its dot; None: PNG.
         kind: one of :data:`~fastnst.cluster.packing.KINDS`.
         target: where results go.
-        overwrite: replace what lies there.
+        overwrite: begin anew, whatever lies there.
         version: of fastnst where the run was started.
     """
 
@@ -123,28 +123,27 @@ class PaintingActor:
         files = fetch(tasks, folder / "in")
         direct = self.painting.kind == "files" and not self.painting.target.remote
         out = Path(self.painting.target.root) if direct else folder / "out"
-        deaths = Deaths(self.account, batch)
-        rows = []
-        for model, stylizer in self.stylizers.items():
-            mine = [task for task in tasks if task["model"] == model]
-            work: list[tuple[Path, Path]] = []
-            painted: list[Row] = []
-            for task in mine:
-                row = {**dict.fromkeys(SCHEMA.names), "source": task["source"], "model": model, "node": self.node}
-                rows.append(row)
-                file = files[task["source"]]
-                if isinstance(file, InputError):
-                    row["error"] = str(file)
-                    continue
-                if deaths.of(row) >= DEATHS:
-                    row["error"] = f"{DEATHS} workers died while they painted it; is it too large for their memory?"
-                    continue
+        rows = [
+            {**dict.fromkeys(SCHEMA.names), "source": task["source"], "model": task["model"], "node": self.node}
+            for task in tasks
+        ]
+        for task, row in zip(tasks, rows, strict=True):
+            file = files[row["source"]]
+            if isinstance(file, InputError):
+                row["error"] = str(file)
+            else:
                 row["output"] = f"{task['name']}{ending_for(file, self.painting.form)}"
-                if direct and not self.painting.overwrite and (out / row["output"]).exists():
-                    continue  # whole, by a worker that died before the batch ended
-                work.append((file, out / row["output"]))
-                painted.append(row)
-            self._paint_files(stylizer, work, painted, deaths)
+        there = {row["output"] for row in rows if direct and row["output"] and (out / row["output"]).exists()}
+        deaths = Deaths(self.account, batch, there)
+        for row in rows:
+            if deaths.of(row) >= DEATHS:
+                told = f"{DEATHS} workers died while they painted it; is it too large for their memory?"
+                row.update(output=None, error=told)
+        whole = there - deaths.before
+        for model, stylizer in self.stylizers.items():
+            mine = [row for row in rows if (row["model"], row["error"]) == (model, None) and row["output"] not in whole]
+            work = [(Path(files[row["source"]]), out / row["output"]) for row in mine]  # type: ignore[arg-type]
+            self._paint_files(stylizer, work, mine, deaths)
         kept = [row for row in rows if row["error"] is None]
         if self.painting.kind == "files":
             if not direct:
@@ -187,18 +186,23 @@ class Deaths:
     Args:
         account: where that is kept.
         batch: its name.
+        there: files that lie where its results go.
 
     Attributes:
         occurred: whether this batch was begun before.
+        before: of the files those that lay there when it was begun first; the others are results of it.
     """
 
-    def __init__(self, account: Account, batch: str) -> None:
+    def __init__(self, account: Account, batch: str, there: set[str]) -> None:
         self.account, self.name = account, f"{RUN}/begun-{batch}.json"
+        self.at: list[list[str]] = []
+        self.before = there
         try:
-            self.at: list[list[str]] = json.loads(account.target.read(self.name))
+            self.at, before = json.loads(account.target.read(self.name))
+            self.before = set(before)
             self.occurred = True
         except NotThere:
-            self.at, self.occurred = [], False
+            self.occurred = False
             self._note(self.at)
 
     def of(self, row: Row) -> int:
@@ -209,7 +213,7 @@ class Deaths:
         self._note([*self.at, list(key(row))])
 
     def _note(self, at: list[list[str]]) -> None:
-        self.account.write_bytes(self.name, json.dumps(at).encode())
+        self.account.write_bytes(self.name, json.dumps([at, sorted(self.before)]).encode())
 
 
 def batch_name(tasks: list[Row]) -> str:

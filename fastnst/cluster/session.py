@@ -142,10 +142,10 @@ def require_versions(ray: ModuleType) -> None:
     for reference, node in waiting.items():
         try:
             ray.get(reference)
-        except ray.exceptions.RayTaskError as error:
+        except ray.exceptions.RayError as error:
             raise own_error(error) or InputError(
                 f"node {node['NodeManagerHostname']} cannot run fastnst {__version__} "
-                f"({one_line(error.cause or error)}): install it there."
+                f"({one_line(getattr(error, 'cause', None) or error)}): install it there."
             ) from None
 
 

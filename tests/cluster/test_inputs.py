@@ -58,6 +58,8 @@ def test_lists(folder):
     named = pa.table({"url": ["s3://b/x.jpg", "s3://c/y.jpg"], "name": ["one.jpg", "../../two.jpg"]})
     pa.csv.write_csv(named, folder / "named.csv")
     assert names(folder / "named.csv") == ["one.jpg", "two.jpg"]
+    (folder / "both.csv").write_text(f"url\ns3://b/x.jpg\n{folder}/a.png\n")
+    assert names(folder / "both.csv") == [f"{folder}/a.png"[1:], "b/x.jpg"]
 
 
 def test_shards(photos, tmp_path):

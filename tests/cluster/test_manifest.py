@@ -30,7 +30,7 @@ def test_a_run_is_taken_up(account):
         account.write_bytes(name, b"picture")
     account.write(f"{RUN}/rows-1.parquet", [row("a"), row("gone"), row("bad", None, error="damaged")])
     again = Account(account.target)
-    assert [each["source"] for each in again.begin(SETTINGS, False)] == ["a"] and not again.replacing
+    assert [each["source"] for each in again.begin(SETTINGS, False)] == ["a"]
 
 
 def test_a_finished_run_leaves_one_table(account):
@@ -65,17 +65,15 @@ def test_a_strangers_folder_is_refused(account):
         account.begin(SETTINGS, False)
 
 
-def test_replacing_goes_on_after_a_kill(account):
-    """Results of before are then still no results."""
+def test_begun_anew(account):
+    """Then results of before are no results, also when this run is taken up after a kill."""
     account.begin(SETTINGS, False)
     account.write_bytes("a.png", b"old")
     account.finish([row("a")])
-    assert account.begin({"model": "candy"}, True) == [] and account.replacing
-    again = Account(account.target)
-    assert again.begin({"model": "candy"}, False) == [] and again.replacing
-    again.finish([row("a")])
-    after = Account(account.target)
-    assert len(after.begin({"model": "candy"}, False)) == 1 and not after.replacing
+    assert account.begin({"model": "candy"}, True) == []
+    assert Account(account.target).begin({"model": "candy"}, False) == []
+    account.finish([row("a")])
+    assert account.begin({"model": "candy"}, False) == [row("a")]
 
 
 def test_damaged_rows_are_named(account):

@@ -242,14 +242,26 @@ def test_memory_that_runs_out_ends_nothing(painting, photos, monkeypatch):
     assert [Path(row["source"]).stem for row in rows if row["error"]] == ["photo4"]
 
 
-def test_old_files_are_replaced_only_when_asked(painting, photos, tmp_path):
+def test_a_file_that_another_run_left_is_no_result(painting, photos, tmp_path, monkeypatch):
+    """Nor is it when the worker that found it there has died."""
+
+    def die_of_one(stylizer, still, controls, tell):
+        if still.content.shape[-1] == 76:  # photo4
+            raise Killed
+        return original(stylizer, still, controls, tell)
+
+    original = many_files.paint
     (tmp_path / "out").mkdir()
-    for name in ("photo0.png", "photo1.png"):
-        (tmp_path / "out" / name).write_bytes(b"old")
-    rows = paint(painting, photos / "photo0.png")
-    assert rows[0]["seconds"] is None and (tmp_path / "out/photo0.png").read_bytes() == b"old"
-    rows = paint(replace(painting, overwrite=True), photos / "photo1.png")
-    assert rows[0]["seconds"] and (tmp_path / "out/photo1.png").read_bytes() != b"old"
+    for number in (0, 6):
+        (tmp_path / f"out/photo{number}.png").write_bytes(b"old")
+    with monkeypatch.context() as patch:
+        patch.setattr(many_files, "paint", die_of_one)
+        with pytest.raises(Killed):
+            paint(painting, photos)
+    assert (tmp_path / "out/photo6.png").read_bytes() == b"old"
+    rows = paint(painting, photos)
+    assert [row["seconds"] is None for row in rows] == [False, True, True, True, *[False] * 4]
+    assert all(Image.open(tmp_path / "out" / row["output"]).size for row in rows)
 
 
 def test_another_version_is_refused_by_name(painting, photos):
@@ -260,7 +272,7 @@ def test_another_version_is_refused_by_name(painting, photos):
 def test_a_target_that_is_full_is_said(painting, photos, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/photo0.png").mkdir()  # a folder in the way
-    row, *others = paint(replace(painting, overwrite=True), photos)
+    row, *others = paint(painting, photos)
     assert "folder" in row["error"] and not any(other["error"] for other in others)
 
 
