@@ -97,17 +97,19 @@ def main(arguments: list[str] | None = None) -> int:
             raise InputError("a film is painted by one --model and --style, or by several with --mix, into a file.")
         result = name or f"{Path(options.input).stem}{ending_for(Path(options.input), painting.form)}"
     pictures = [] if film else list_pictures(options.input, target.root)
-    with session(options.address) as ray, Progress("piece" if film else "picture") as progress:
-        print(f"Ray's dashboard: {dashboard(ray) or 'not installed (pip install ray[default])'}")
-        if film:
-            print(paint_film(
-                ray, options.input, result, painting, cores=options.cores, workers=options.workers, tell=progress.reach,
-            ))  # fmt: skip
-            return 0
-        ended = paint_many(
-            ray, pictures, painting, once=options.once,
-            cores=options.cores, workers=options.workers, batch=options.batch, tell=progress,
-        )  # fmt: skip
+    with session(options.address) as ray:
+        print(f"Ray's dashboard: {dashboard(ray) or 'not installed (pip install ray[default])'}", flush=True)
+        with Progress("piece" if film else "picture") as progress:
+            crew = {"cores": options.cores, "workers": options.workers}
+            if film:
+                line = paint_film(ray, options.input, result, painting, **crew, tell=progress.reach)
+            else:
+                ended = paint_many(
+                    ray, pictures, painting, once=options.once, batch=options.batch, **crew, tell=progress
+                )
+    if film:
+        print(line)
+        return 0
     earlier = f", {ended.before:,} were there already" if ended.before else ""
     print(f"{ended.painted:,} painted{earlier}: {target.where(MANIFEST)}")
     if ended.failed:
