@@ -17,7 +17,7 @@ from fastnst import __version__
 from fastnst.errors import InputError
 from fastnst.models.foreign import from_foreign
 from fastnst.networks import TransformerNetwork, build_network
-from fastnst.places import home, shipped
+from fastnst.places import PACKAGE, home, shipped
 from fastnst.untrusted import (
     LARGEST_CARD,
     LARGEST_FILE,
@@ -178,11 +178,12 @@ def style_name(path: Path, card: dict[str, Any]) -> str:
 
 def current_commit() -> str | None:
     """The commit of the source tree that is running, marked ``+changes`` where it differs from it; None outside git."""
-    here = Path(__file__).resolve().parent
+    if not (PACKAGE.parent / ".git").exists():  # installed, perhaps inside a repository of somebody's own
+        return None
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"],
-            cwd=here, capture_output=True, text=True, timeout=10, check=True,
+            cwd=PACKAGE, capture_output=True, text=True, timeout=10, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None

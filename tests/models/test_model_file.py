@@ -220,5 +220,8 @@ def test_find_model(saved, tmp_path, monkeypatch):
 def test_commit(monkeypatch):
     commit = current_commit()
     assert commit is None or len(commit.removesuffix("+changes")) >= 7
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(model_file, "PACKAGE", model_file.PACKAGE / "models")  # in a repository that is not ours
+        assert current_commit() is None
     monkeypatch.setenv("PATH", "")
     assert current_commit() is None
