@@ -25,9 +25,7 @@ class StyleSettings:
             InputError: these are many styles.
         """
         if self.image is None:
-            raise InputError(
-                "style=many is for scripts/train.py: give one, for instance style=custom style.image=PATH."
-            )
+            raise InputError("style=many is for training: give one, for instance style=custom style.image=PATH.")
         return self.image
 
 

@@ -245,5 +245,5 @@ def test_experiments_keep_what_is_given_beside_them(train, tmp_path):
 
 def test_help_lists_the_choices(train):
     answer = train("--help")
-    assert answer.code == 0 and answer.out.startswith("train is powered by Hydra")
+    assert answer.code == 0 and answer.out.startswith(f"python {CONFIGS.parent}/scripts/train.py is powered by Hydra")
     assert "style: candy, custom, ink, many, mosaic" in answer.out

@@ -7,6 +7,7 @@ import warnings
 
 import pytest
 
+from fastnst.__main__ import COMMANDS, COMPOSED
 from tests.conftest import PROJECT, run_script, start_script
 
 PROGRAM = "import sys\nfrom fastnst.errors import *\nwith input_errors_end_with_code_2():\n    "
@@ -83,9 +84,6 @@ def test_what_will_not_work_for_long_is_an_error_in_tests(kind):
     assert answer.returncode == 1 and f"{kind.__name__}: soon gone" in answer.stderr
 
 
-COMPOSED = {"train", "preview", "optimize", "hydra_command", "typed_settings"}  # by Hydra: their own tests
-
-
-@pytest.mark.parametrize("script", sorted({path.stem for path in (PROJECT / "scripts").glob("*.py")} - COMPOSED))
+@pytest.mark.parametrize("script", sorted({*COMMANDS} - {*COMPOSED}))  # those have tests of their own
 def test_a_wrong_option_is_answered_in_one_line(script, tmp_path):
     assert "see --help" in run_script(script, "--no-such-option", cwd=tmp_path).error()

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from fastnst.__main__ import COMMANDS as NAMES
+from fastnst.__main__ import COMPOSED
+
 PACKAGE = Path(__file__).resolve().parents[1] / "fastnst"
 
 ALLOWED = {
     "errors": set(),
     "settings": {"errors"},
-    "command_line": {"errors"},
+    "places": set(),
+    "command_line": {"errors", "places"},
     "hardware": {"errors"},
     "writing": {"errors"},
     "untrusted": set(),
@@ -24,11 +28,12 @@ ALLOWED = {
     "networks": {"convolution", "errors", "images", "untrusted"},
     "features": {"convolution", "errors", "images", "untrusted"},
     "losses": {"errors", "features", "images"},
-    "data": {"errors", "images", "writing"},
-    "models": {"errors", "networks", "untrusted", "writing"},
+    "data": {"command_line", "errors", "images", "places", "writing"},
+    "models": {"errors", "networks", "places", "untrusted", "writing"},
     "stylization": {"convolution", "errors", "images", "networks", "models", "writing"},
     "training": {
         *("allocation", "errors", "hardware", "writing", "images", "networks", "features", "losses", "data", "models"),
+        "command_line",
         "settings",
         "untrusted",
     },
@@ -37,10 +42,14 @@ ALLOWED = {
 }
 """The rooms that each may import from besides itself; `export`, `benchmark`, `demo` may everything but training."""
 DOORS = ("export", "benchmark", "demo")
+COMMANDS = ("commands", "__main__")
+"""On top of everything: nobody imports from there."""
 
 LIGHTNING = ("pytorch_lightning", "lightning", "lightning_fabric")
-MAY_IMPORT_LIGHTNING = {"training", "data"}
+MAY_IMPORT_LIGHTNING = {"training", "data", "commands"}
 HYDRA = ("hydra", "omegaconf")
+MAY_IMPORT_HYDRA = {*COMPOSED, "hydra_command", "typed_settings"}
+"""Among the commands; configuration stops there."""
 
 
 def imports(path: Path) -> set[str]:
@@ -67,7 +76,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 def test_all_rooms_are_seen():
     rooms = {room(path) for path in FILES} - {"__init__"}
     assert len(FILES) >= 45
-    assert rooms <= set(ALLOWED) | set(DOORS), rooms - set(ALLOWED) - set(DOORS)
+    assert rooms == {*ALLOWED, *DOORS, *COMMANDS} - {"weights"}, "weights are no code"
     assert rooms >= {"images", "networks", "features", "losses", "data", "models", "training", "stylization"}
 
 
@@ -75,13 +84,13 @@ def test_all_rooms_are_seen():
 def test_directions(path):
     here, found = room(path), imports(path)
     ours = {name.split(".")[1] for name in found if name.startswith("fastnst.")} - {here}
+    assert here in COMMANDS or not ours & set(COMMANDS)
     if here in DOORS:
         assert "training" not in ours
-    elif here != "__init__":
+    elif here not in COMMANDS and here != "__init__":
         assert ours <= ALLOWED[here], f"{here} must not import {ours - ALLOWED[here]}"
     roots = {name.split(".")[0] for name in found}
-    assert not roots & set(HYDRA), "configuration stops at scripts/"
-    assert "scripts" not in roots, "nobody imports scripts"
+    assert not roots & set(HYDRA) or (here == "commands" and path.stem in MAY_IMPORT_HYDRA)
     if here not in MAY_IMPORT_LIGHTNING:
         assert not roots & set(LIGHTNING)
 
@@ -91,22 +100,29 @@ def test_many_machines_are_a_room_of_their_own():
     cluster = [path for path in FILES if room(path) == "cluster"]
     assert len(cluster) >= 7
     for path in FILES:
-        if path not in cluster and path.name != "cluster.py":  # the benchmark of it
+        if path not in cluster and path.name not in ("cluster.py", "benchmark.py", "stylize_many.py"):  # its commands
             found = imports(path)
             assert not {name.split(".")[0] for name in found} & {"ray", "pyarrow"}, path
             assert not any(name.startswith("fastnst.cluster") for name in found), path
 
 
 def test_a_file_is_known_by_its_name():
-    modules = [path for path in [*FILES, *(PACKAGE.parent / "scripts").glob("*.py")] if path.name != "__init__.py"]
+    modules = [path for path in FILES if path.name != "__init__.py"]
     names = Counter(path.name for path in modules)
     assert len(modules) >= 120 and [name for name, count in names.items() if count > 1] == []
 
 
 def test_no_folder_is_crowded():
-    """But for the styles, of which each is one file."""
+    """But for the styles and the commands, of which each is one file."""
     files = Counter(path.parent for path in FILES if path.name != "__init__.py")
-    assert len(files) >= 20 and {folder.name for folder, count in files.items() if count > 10} == {"styles"}
+    assert len(files) >= 20 and {folder.name for folder, count in files.items() if count > 10} == {"styles", "commands"}
+
+
+def test_every_command_has_its_file_and_its_front_door():
+    doors = {path.stem: path.read_text() for path in (PACKAGE.parent / "scripts").glob("*.py")}
+    files = {path.stem for path in (PACKAGE / "commands").glob("*.py")} - {"__init__"}
+    assert sorted(doors) == sorted(NAMES) and len(set(doors.values())) == 1
+    assert files - set(NAMES) == {"hydra_command", "typed_settings"} and set(NAMES) <= files
 
 
 def test_the_guide_names_files_and_folders_that_exist():

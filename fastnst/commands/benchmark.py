@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from importlib import import_module
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
-
-from fastnst.command_line import ArgumentParser
-from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
+from fastnst.command_line import ArgumentParser, called
+from fastnst.errors import InputError, require_whole
 from fastnst.writing import require_writable, written_whole
 
 
@@ -133,7 +130,7 @@ COMMANDS = {
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = ArgumentParser(description=__doc__)
+    parser = ArgumentParser(prog=called("benchmark"), description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, add_arguments in COMMANDS.items():
         command = commands.add_parser(name, help=add_arguments.__doc__, description=add_arguments.__doc__)
@@ -196,12 +193,3 @@ def main(arguments: list[str] | None = None) -> int:
         save_image(picture, options.plot, overwrite=options.overwrite)
         print(f"Plot: {options.plot}")
     return 0
-
-
-if __name__ == "__main__":
-    with input_errors_end_with_code_2():
-        try:
-            sys.exit(main())
-        except KeyboardInterrupt:
-            print("Stopped.", file=sys.stderr)
-            sys.exit(130)

@@ -1,6 +1,6 @@
 """Look through a folder of photographs before training on it.
 
-    python scripts/check_data.py path/to/photographs
+    fastnst check_data path/to/photographs
 
 Exit code 0: all fine; 1: some files are broken (training skips and counts them); 2: wrong call.
 """
@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from fastnst.command_line import ArgumentParser
+from fastnst.command_line import ArgumentParser, called
 from fastnst.data.findings import check_photos
 from fastnst.data.sources import folder_photos
-from fastnst.errors import input_errors_end_with_code_2
 
 SMALL = 256  # pixels: below this, training at its usual size enlarges the photograph
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(
+        prog=called("check_data"), description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", help="photographs, also in sub-folders")
     given = parser.parse_args(arguments)
 
@@ -46,8 +46,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for group in found.duplicates:
         print(f"same: {', '.join(str(path) for path in group)}")
     return 1 if found.broken else 0
-
-
-if __name__ == "__main__":
-    with input_errors_end_with_code_2():
-        sys.exit(main())

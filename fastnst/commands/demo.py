@@ -6,19 +6,16 @@ import argparse
 import os
 import signal
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
-
-from fastnst.command_line import ArgumentParser
+from fastnst.command_line import ArgumentParser, called
 from fastnst.demo.atelier import MAX_SECONDS, Atelier
 from fastnst.demo.gate import LOOPBACK, Gate
 from fastnst.demo.page import build_page
-from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
+from fastnst.errors import InputError, require_whole
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = ArgumentParser(description=__doc__)
+    parser = ArgumentParser(prog=called("demo"), description=__doc__)
     parser.add_argument("--model", action="append", default=[], help="a model, as often as you like (default: all)")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets everybody in the network in")
     parser.add_argument("--name", action="append", default=[], help="of this page at a proxy on this machine")
@@ -72,8 +69,3 @@ def main(arguments: list[str] | None = None) -> int:
         page.close(verbose=False)
         atelier.close()
     return 0
-
-
-if __name__ == "__main__":
-    with input_errors_end_with_code_2():
-        sys.exit(main())

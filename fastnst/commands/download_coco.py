@@ -1,7 +1,7 @@
 """Download COCO's photographs (train2017: 118,287, 19.3 GB; val2017: 5,000, 0.8 GB) and unpack them.
 
-    python scripts/download_coco.py                    # -> data/coco/train2017, asks before it starts
-    python scripts/download_coco.py --split val2017 --yes
+    fastnst download_coco                    # -> data/coco/train2017, asks before it starts
+    fastnst download_coco --split val2017 --yes
 
 Run it again after an interruption: it resumes where it stopped. The photographs belong to their authors on Flickr,
 under various Creative Commons licences: https://cocodataset.org/#termsofuse.
@@ -15,9 +15,9 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from fastnst.command_line import ArgumentParser
+from fastnst.command_line import ArgumentParser, called
 from fastnst.data.coco import ARCHIVES, OFFICIAL_URL, download_coco
-from fastnst.errors import InputError, input_errors_end_with_code_2
+from fastnst.errors import InputError
 
 
 class Bar:
@@ -59,7 +59,9 @@ def agree_and_show(question: str) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(
+        prog=called("download_coco"), description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--split", choices=sorted(ARCHIVES), default="train2017")
     parser.add_argument("--root", default="data/coco", help="gets a folder named like the split (default: %(default)s)")
     parser.add_argument("--url", default=OFFICIAL_URL, help="folder of a mirror that holds SPLIT.zip")
@@ -80,8 +82,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bar.close()
     print(f"{ARCHIVES[given.split].photos:,} photographs in {folder}")
     return 0
-
-
-if __name__ == "__main__":
-    with input_errors_end_with_code_2():
-        sys.exit(main())

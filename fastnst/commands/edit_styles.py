@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
-
-from fastnst.command_line import ArgumentParser
-from fastnst.errors import InputError, input_errors_end_with_code_2
+from fastnst.command_line import ArgumentParser, called
+from fastnst.errors import InputError
 from fastnst.models.model_file import find_model, load_model, save_model
 from fastnst.models.style_rows import drop, put
 from fastnst.models.styles import pick, shares_from_text, style_names
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = ArgumentParser(description=__doc__)
+    parser = ArgumentParser(prog=called("edit_styles"), description=__doc__)
     parser.add_argument("--model", required=True, help="a model file, or the name of one in checkpoints/")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--take", help="make a model of one style: a name, or shares such as candy=0.6,ink=0.4")
@@ -43,8 +40,3 @@ def main(arguments: list[str] | None = None) -> int:
     save_model(options.output, *model)
     print(f"{', '.join(style_names(model) or [model.card['style']['name']])} -> {options.output}")
     return 0
-
-
-if __name__ == "__main__":
-    with input_errors_end_with_code_2():
-        sys.exit(main())

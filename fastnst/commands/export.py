@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
-
-from fastnst.command_line import ArgumentParser
-from fastnst.errors import InputError, input_errors_end_with_code_2
+from fastnst.command_line import ArgumentParser, called
+from fastnst.errors import InputError
 from fastnst.models.model_file import find_model, load_model, style_name
 from fastnst.models.styles import pick, shares_from_text
 
@@ -17,7 +14,7 @@ ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors",
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = ArgumentParser(description=__doc__)
+    parser = ArgumentParser(prog=called("export"), description=__doc__)
     parser.add_argument("--model", required=True, help="a model file, or the name of one in checkpoints/")
     parser.add_argument(
         "--style", help="of a model with many: a name, or shares such as candy=0.6,ink=0.4 (default: all)"
@@ -69,8 +66,3 @@ def main(arguments: list[str] | None = None) -> int:
     if options.format == "web":
         print(f"To see it: python -m http.server --bind 127.0.0.1 --directory {output}")
     return 0
-
-
-if __name__ == "__main__":
-    with input_errors_end_with_code_2():
-        sys.exit(main())

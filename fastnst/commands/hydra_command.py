@@ -14,16 +14,16 @@ import hydra
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from typed_settings import CONFIGS, in_a_line, known_settings, unknown
 
+from fastnst.command_line import called
+from fastnst.commands.typed_settings import CONFIGS, in_a_line, known_settings, unknown
 from fastnst.errors import InputError, input_errors_end_with_code_2, passed_through
+from fastnst.places import python_path
 from fastnst.styles import picture_path
 
-HERE = Path(__file__).resolve().parent
 
-
-def run_command(job: Callable[[DictConfig], None], config_name: str, kind: type) -> None:
-    """Compose the options of the command line and run the job, or with ``-m`` one after the other.
+def run_command(job: Callable[[DictConfig], None], config_name: str, kind: type, arguments: list[str]) -> None:
+    """Compose the arguments and run the job, or with ``-m`` one after the other.
 
     Args:
         kind: the class of its settings, in :mod:`fastnst.settings`.
@@ -31,14 +31,15 @@ def run_command(job: Callable[[DictConfig], None], config_name: str, kind: type)
 
     def answer_errors(config: DictConfig) -> None:
         """Hydra puts lines of its own around an exception that leaves a job, so ours end here."""
+        sys.argv = line  # Lightning starts further processes by it
         register_resolvers()  # a launcher may run a job in a process of its own
         with input_errors_end_with_code_2():
             job(config)
 
+    line, sys.argv = sys.argv, [sys.argv[0], *arguments]  # Hydra reads it there
     register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # mistakes in a call reach us as exceptions, not as Hydra's own exit
-    places = [str(HERE), str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(places))  # what a launcher starts finds these files, too
+    os.environ["PYTHONPATH"] = python_path()  # what a launcher starts finds the package, too
     with input_errors_end_with_code_2():
         try:
             hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(answer_errors)()
@@ -81,5 +82,6 @@ def in_quotes(override: str) -> str:
 
 
 def register_resolvers() -> None:
+    OmegaConf.register_new_resolver("called", called, replace=True)
     OmegaConf.register_new_resolver("stem", lambda path: Path(path).stem, replace=True)
     OmegaConf.register_new_resolver("shipped_style", lambda name: os.path.relpath(picture_path(name)), replace=True)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
-
-from fastnst.command_line import ArgumentParser
-from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
+from fastnst.command_line import ArgumentParser, called
+from fastnst.errors import InputError, require_whole
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = ArgumentParser(description=__doc__)
+    parser = ArgumentParser(prog=called("make_shards"), description=__doc__)
     parser.add_argument("photos", nargs="?", type=Path, help="folder of photographs, with its sub-folders")
     parser.add_argument("shards", nargs="?", type=Path, help="folder that gets the shards")
     parser.add_argument("--megabytes", type=int, default=1000, help="size of a shard at most (default: 1000)")
@@ -49,12 +46,3 @@ def main(arguments: list[str] | None = None) -> int:
             write_shards(photos, options.photos, options.shards, options.megabytes * 1_000_000, progress)
     print(f"{count:,} photographs; train on them with: data=webdataset data.root={where}")
     return 0
-
-
-if __name__ == "__main__":
-    with input_errors_end_with_code_2():
-        try:
-            sys.exit(main())
-        except KeyboardInterrupt:
-            print("Stopped.", file=sys.stderr)
-            sys.exit(130)

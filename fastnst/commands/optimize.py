@@ -1,32 +1,24 @@
-"""Optimise the pixels of one picture: python scripts/optimize.py content=photo.jpg style=mosaic (options: configs/)."""
+"""Optimise the pixels of one picture: fastnst optimize content=photo.jpg style=mosaic (options: configs/)."""
 
 from __future__ import annotations
 
 import re
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
-
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra_command import run_command
 from omegaconf import DictConfig, OmegaConf
-from typed_settings import typed
 
-from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
+from fastnst.commands.hydra_command import run_command
+from fastnst.commands.typed_settings import CONFIGS, typed
+from fastnst.errors import InputError, require_whole
 from fastnst.settings import OptimizeSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-STARTED = time.strftime("%Y-%m-%d_%H-%M-%S")
-EXPERIMENTS = Path(__file__).resolve().parent.parent / "configs" / "experiment"
-
-OmegaConf.register_new_resolver("start_time", lambda: STARTED, replace=True)  # one for all runs of a sweep
 
 FINISHED: list[tuple[Path, dict[str, str], Tensor]] = []
 """Of a sweep, for the contact sheet: run folder, options, result."""
@@ -34,13 +26,13 @@ FINISHED: list[tuple[Path, dict[str, str], Tensor]] = []
 
 def check_experiment(arguments: list[str]) -> None:
     """Say clearly that a preset is unknown or belongs to training, before Hydra does in its own terms."""
-    presets = sorted(EXPERIMENTS.glob("*.yaml"))
+    presets = sorted((CONFIGS / "experiment").glob("*.yaml"))
     ours = [path.stem for path in presets if re.search(r"^command: optimize$", path.read_text(encoding="utf-8"), re.M)]
     given = [argument.partition("=")[2] for argument in arguments if re.match(r"\+?experiment=", argument)]
     for name in (name for value in given for name in value.split(",") if name not in ("null", "", *ours)):
         known = f"presets here are {', '.join(ours)}"
         if name in [path.stem for path in presets]:
-            raise InputError(f"experiment={name} is a preset of scripts/train.py; {known}.")
+            raise InputError(f"experiment={name} is a preset of train; {known}.")
         raise InputError(f"experiment={name}: there is no such preset; {known}.")
 
 
@@ -144,14 +136,13 @@ def draw_contact_sheet() -> None:
         print(f"Contact sheet: {path}", flush=True)
 
 
-def main() -> None:
-    with input_errors_end_with_code_2():
-        check_experiment(sys.argv[1:])
-        try:
-            run_command(optimize, "optimize", OptimizeSettings)
-        finally:
-            draw_contact_sheet()
-
-
-if __name__ == "__main__":
-    main()
+def main(arguments: list[str]) -> None:
+    started = time.strftime("%Y-%m-%d_%H-%M-%S")
+    OmegaConf.register_new_resolver("start_time", lambda: started, replace=True)  # one for all runs of a sweep
+    FINISHED.clear()
+    if not any(argument.startswith(("--config-dir", "-cd")) for argument in arguments):  # there may be more presets
+        check_experiment(arguments)
+    try:
+        run_command(optimize, "optimize", OptimizeSettings, arguments)
+    finally:
+        draw_contact_sheet()

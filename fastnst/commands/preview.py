@@ -1,6 +1,6 @@
 """The look of a style before it is trained, by optimising one picture with exactly the objective of training.
 
-python scripts/preview.py style=mosaic loss.style_weight=20 (options of the objective: as for scripts/train.py)
+fastnst preview style=mosaic loss.style_weight=20 (options of the objective: as for fastnst train)
 """
 
 from __future__ import annotations
@@ -10,12 +10,10 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
-
-from hydra_command import run_command
 from omegaconf import DictConfig, OmegaConf
-from typed_settings import typed
 
+from fastnst.commands.hydra_command import run_command
+from fastnst.commands.typed_settings import typed
 from fastnst.errors import InputError, require_whole
 from fastnst.settings import PreviewSettings
 
@@ -76,5 +74,5 @@ def preview(config: DictConfig) -> None:
         raise SystemExit(130)
 
 
-if __name__ == "__main__":
-    run_command(preview, "preview", PreviewSettings)
+def main(arguments: list[str]) -> None:
+    run_command(preview, "preview", PreviewSettings, arguments)

@@ -13,14 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 fresh = "torch" not in sys.modules
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch reads it once: large memory pages on Linux
 gc.disable()  # imports make many objects and hardly any garbage; looking for it would be a quarter of the start
 # ruff: noqa: E402
 
-from fastnst.command_line import ArgumentParser
-from fastnst.errors import InputError, input_errors_end_with_code_2, one_line
+from fastnst.command_line import ArgumentParser, called
+from fastnst.errors import InputError, one_line
 from fastnst.images.color import COLOR_MODES
 from fastnst.images.reading import MAX_PIXELS
 from fastnst.images.saving import save_image
@@ -53,7 +52,7 @@ def shares(text: str) -> list[float]:
 
 
 def argument_parser() -> ArgumentParser:
-    parser = ArgumentParser(description=__doc__)
+    parser = ArgumentParser(prog=called("stylize"), description=__doc__)
     add = parser.add_argument
     add("--model", required=True, action="append", help="model file or name in checkpoints/; several: see --mix")
     add("--style", help="of a model with many: a name, or shares of several, for instance candy=0.6,ink=0.4")
@@ -257,8 +256,3 @@ def progress_bar() -> Iterator[Callable[[float, int | None], None]]:
             bar.update((round(100 * done) if still else done) - bar.n)
 
         yield tell
-
-
-if __name__ == "__main__":
-    with input_errors_end_with_code_2():
-        sys.exit(main())

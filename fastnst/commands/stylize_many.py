@@ -9,12 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
-
-from stylize import argument_parser, how
-
-from fastnst.command_line import ArgumentParser
-from fastnst.errors import InputError, input_errors_end_with_code_2, one_line, require_whole
+from fastnst.command_line import ArgumentParser, called
+from fastnst.commands.stylize import argument_parser, how
+from fastnst.errors import InputError, one_line, require_whole
 from fastnst.models.model_file import Model, find_model, load_model, style_name
 from fastnst.models.styles import pick, shares_from_text
 
@@ -28,7 +25,11 @@ UNDERSTOOD = {
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(
-        description=__doc__, parents=[argument_parser()], add_help=False, conflict_handler="resolve"
+        prog=called("stylize_many"),
+        description=__doc__,
+        parents=[argument_parser()],
+        add_help=False,
+        conflict_handler="resolve",
     )
     add = parser.add_argument
     add("--model", required=True, action="append", help="file or name; several: each picture in all, --once or --mix")
@@ -52,7 +53,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     for name, value in vars(options).items():
         if name not in UNDERSTOOD and value != parser.get_default(name):
-            raise InputError(f"--{name.replace('_', '-')} is of one machine only: use scripts/stylize.py.")
+            raise InputError(f"--{name.replace('_', '-')} is of one machine only: use {called('stylize')}.")
     for name in ("workers", "cores", "batch"):
         if (value := getattr(options, name)) is not None:
             require_whole(f"--{name}", value, 1)
@@ -63,6 +64,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
+    try:
+        return stylize_many(options)
+    except KeyboardInterrupt:
+        print("Stopped; the same command paints the rest.", file=sys.stderr)
+        return 130
+
+
+def stylize_many(options: argparse.Namespace) -> int:
+    """All pictures, or one film; returns the exit code."""
     models = models_of(options)
     options.passage = None
     handling, controls = how(options)
@@ -167,12 +177,3 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self.bar.close()
-
-
-if __name__ == "__main__":
-    with input_errors_end_with_code_2():
-        try:
-            sys.exit(main())
-        except KeyboardInterrupt:
-            print("Stopped; the same command paints the rest.", file=sys.stderr)
-            sys.exit(130)

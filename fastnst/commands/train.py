@@ -1,4 +1,4 @@
-"""Train a style: python scripts/train.py style=mosaic (every option: configs/, or --help)."""
+"""Train a style: fastnst train style=mosaic (every option: configs/, or --help)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # torch's threads soon leave the cores to fastnst/convolution.py's
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra_command import run_command
 from omegaconf import DictConfig, OmegaConf
-from typed_settings import typed
 
-from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
+from fastnst.commands.hydra_command import run_command
+from fastnst.commands.typed_settings import typed
+from fastnst.errors import InputError, require_whole
 from fastnst.settings import TrainerSettings, TrainSettings
 from fastnst.writing import written_whole
 
@@ -92,7 +91,7 @@ def train(settings: TrainSettings) -> Path:
     if settings.initial is not None and resume is None:
         begin_from(module, settings.initial, list(styles.values()), data.some_photos(4))
     plain = asdict(settings)
-    command = " ".join(["python scripts/train.py", *HydraConfig.get().overrides.task])
+    command = " ".join(["fastnst train", *HydraConfig.get().overrides.task])
     callbacks = build_callbacks(settings, command, data, styles, pictures, folder)
     trainer = build_trainer(settings.trainer, folder, callbacks, settings.validate_every)
     point = None
@@ -171,24 +170,19 @@ def run_job(config: DictConfig) -> None:
         leave_word(sweep, word)
 
 
-def main() -> None:
-    if not {"-m", "--multirun"} & set(sys.argv):
-        run_command(run_job, "train", TrainSettings)
+def main(arguments: list[str]) -> None:
+    if not {"-m", "--multirun"} & set(arguments):
+        run_command(run_job, "train", TrainSettings, arguments)
         return
     sweep = Path("outputs", "multirun", datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
     os.environ[SWEEP_FOLDER] = str(sweep.absolute())
     sweep.mkdir(parents=True, exist_ok=True)
-    with input_errors_end_with_code_2():
-        try:
-            run_command(run_job, "train", TrainSettings)
-        finally:
-            if any(sweep.iterdir()):
-                from fastnst.training.sweep_page import finish_sweep
+    try:
+        run_command(run_job, "train", TrainSettings, arguments)
+    finally:
+        if any(sweep.iterdir()):
+            from fastnst.training.sweep_page import finish_sweep
 
-                finish_sweep(sweep)
-            else:
-                sweep.rmdir()
-
-
-if __name__ == "__main__":
-    main()
+            finish_sweep(sweep)
+        else:
+            sweep.rmdir()

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import is_dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fastnst.errors import InputError
+from fastnst.places import shipped
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+CONFIGS = shipped("configs")
 DEFAULTS = {"data": "coco", "loss": "normalized", "trainer": "auto"}
 """Groups of which a user's own file may leave settings out, and the file in `configs/` that has them."""
 NEEDED = {
@@ -39,7 +39,7 @@ def typed(config: DictConfig, kind: type[Settings]) -> Settings:
     """
     known = known_settings(kind)
     if "command" in config and "command" not in known:
-        raise InputError("this experiment is a preset of scripts/optimize.py, not of training: give it there.")
+        raise InputError("this experiment is a preset of optimize, not of training: give it there.")
     settings = OmegaConf.structured(kind)
     try:
         require_values(name for name, value in one_by_one(config, known, resolve=False) if value == "???")

@@ -7,10 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a source tree that is not installed, too
-
-from fastnst.command_line import ArgumentParser
-from fastnst.errors import InputError, input_errors_end_with_code_2, require_whole
+from fastnst.command_line import ArgumentParser, called
+from fastnst.errors import InputError, require_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = ArgumentParser(description=__doc__)
+    parser = ArgumentParser(prog=called("visualize_features"), description=__doc__)
     parser.add_argument(
         "--image", default="chelsea", help="a picture, or a sample photograph by name (default: chelsea)"
     )
@@ -171,8 +169,3 @@ def main(arguments: list[str] | None = None) -> int:
     save_image(sheet, output, overwrite=options.overwrite)
     print(f"Sheet: {output}")
     return 0
-
-
-if __name__ == "__main__":
-    with input_errors_end_with_code_2():
-        sys.exit(main())

@@ -25,6 +25,7 @@ from PIL import Image
 
 from fastnst.errors import InputError
 from fastnst.images.reading import MAX_PIXELS, open_image
+from fastnst.places import home
 from fastnst.writing import written_whole
 
 FORMAT = 1
@@ -43,11 +44,6 @@ class Stored(NamedTuple):
     height: int
 
 
-def default_folder() -> Path:
-    """``$XDG_CACHE_HOME/fastnst``, or ``~/.cache/fastnst``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastnst"
-
-
 class PhotoCache:
     """Photographs of one folder, made small.
 
@@ -59,7 +55,7 @@ class PhotoCache:
         photos: picture files.
         root: the folder that they are in.
         short: length of the shorter side in pixels; smaller photographs are kept as they are.
-        folder: holds the caches of all folders; made where it is missing. None: :func:`default_folder`.
+        folder: holds the caches of all folders; made where it is missing. None: :func:`fastnst.places.home`.
         max_pixels: larger files count as unreadable.
     """
 
@@ -75,7 +71,7 @@ class PhotoCache:
         self.max_pixels = max_pixels
         real = os.path.realpath(root)
         identity = hashlib.sha256(f"{FORMAT} {short} {max_pixels} {real}".encode()).hexdigest()[:16]
-        parent = default_folder() if folder is None else Path(folder).expanduser()
+        parent = home() if folder is None else Path(folder).expanduser()
         self.folder = parent / f"{Path(real).name or 'root'}-{short}-{identity}"
         count = 1 << max(0, math.ceil(math.log2(max(1, len(photos)) / PHOTOS_IN_PART)))
         parts: list[list[tuple[str, str]]] = [[] for _ in range(count)]

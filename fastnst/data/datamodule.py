@@ -17,6 +17,7 @@ from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from fastnst.command_line import called
 from fastnst.data.cache import PhotoCache
 from fastnst.data.loading import ResumableLoader
 from fastnst.data.photos import CentredPhotos, OpenPhoto, PhotoDataset, PhotoSampler, check_scale, collate
@@ -57,7 +58,7 @@ class PhotoDataModule(pl.LightningDataModule):
         scale: see :class:`~fastnst.data.photos.PhotoDataset`.
         max_pixels: larger files are skipped.
         cache: decode the training photographs once and keep them small: see :mod:`fastnst.data.cache`.
-        cache_dir: where; None takes :func:`~fastnst.data.cache.default_folder`.
+        cache_dir: where; None takes :func:`~fastnst.places.home`.
 
     After ``setup``: ``training_paths``, ``validation_paths``, and ``source_name``, the source that was really used.
 
@@ -273,7 +274,7 @@ class PhotoDataModule(pl.LightningDataModule):
             rank_zero_warn(
                 f"\n{'=' * 100}\nNO COCO HERE: {COCO_DEFAULT} does not exist and COCO_ROOT is not set.\n"
                 f"TRAINING ON {len(photos)} SAMPLE PHOTOGRAPHS INSTEAD: good for a trial, too few for a good network.\n"
-                "Get COCO:         python scripts/download_coco.py\n"
+                f"Get COCO:         {called('download_coco')}\n"
                 f"or use your own:  data=folder data.root=path/to/photographs\n{'=' * 100}"
             )
         return "samples", photos[0].parent, photos

@@ -17,6 +17,7 @@ from typing import IO, Any, NamedTuple
 
 from PIL import Image
 
+from fastnst.command_line import called
 from fastnst.errors import InputError
 from fastnst.images.listing import readable_extensions
 from fastnst.images.reading import MAX_PIXELS, open_image
@@ -156,7 +157,7 @@ class Shards:
         if unknown and self.store.remote:
             warn(
                 f"{len(unknown)} shards in {self.store.root} have no index and are read through now; make one for next "
-                f"time: python scripts/make_shards.py --index {self.store.root}"
+                f"time: {called('make_shards')} --index {self.store.root}"
             )
         for shard in sorted({*known, *unknown}):
             members = known[shard] if shard in known else members_of(self.store, shard, warn)
@@ -196,7 +197,7 @@ class Shards:
             if index["format"] != FORMAT:
                 raise InputError(
                     f"{self.store.root}/{INDEX} has format {index['format']!r}, this program knows {FORMAT}; make it "
-                    f"anew: python scripts/make_shards.py --index {self.store.root}"
+                    f"anew: {called('make_shards')} --index {self.store.root}"
                 )
             for shard, entry in index["shards"].items():
                 if "/" in shard or "\\" in shard or not shard.endswith(".tar"):
@@ -210,7 +211,7 @@ class Shards:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 f"{self.store.root}/{INDEX} is damaged ({error}); delete it, or make it anew: "
-                f"python scripts/make_shards.py --index {self.store.root}"
+                f"{called('make_shards')} --index {self.store.root}"
             ) from None
         return found
 

@@ -7,6 +7,7 @@ from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
+from fastnst.command_line import called
 from fastnst.errors import InputError
 from fastnst.images.listing import list_images
 
@@ -26,7 +27,7 @@ def coco_photos(root: str | os.PathLike) -> list[Path]:
     try:
         return folder_photos(inside if inside.is_dir() else root)
     except InputError as error:
-        raise InputError(f"{error}; COCO is downloaded with: python scripts/download_coco.py") from error
+        raise InputError(f"{error}; COCO is downloaded with: {called('download_coco')}") from error
 
 
 def folder_photos(root: str | os.PathLike) -> list[Path]:

@@ -15,11 +15,12 @@ from typing import NamedTuple
 import torch
 from filelock import FileLock, Timeout
 
+from fastnst.command_line import called
 from fastnst.errors import InputError
 from fastnst.images.reading import read_image_with_alpha
 from fastnst.images.saving import save_image
 from fastnst.images.tensors import to_pil
-from fastnst.models.model_file import SHIPPED, Model, find_model, load_model, style_name
+from fastnst.models.model_file import Model, find_model, load_model, model_folders, style_name
 from fastnst.models.styles import pick, style_names
 from fastnst.stylization import Stylizer
 from fastnst.stylization.controls import Controls
@@ -52,7 +53,7 @@ class Atelier:
     """All styles, each with one stylizer that paints one picture at a time.
 
     Args:
-        models: paths or names of models; none: those in ``checkpoints/``.
+        models: paths or names of models; none: all that are found by name.
         device: as for :class:`~fastnst.stylization.Stylizer`.
         max_seconds: for one picture.
 
@@ -62,10 +63,10 @@ class Atelier:
 
     def __init__(self, models: Sequence[str] = (), device: str | None = None, max_seconds: float = MAX_SECONDS) -> None:
         paths = [find_model(name) for name in models] or sorted(
-            {path.name: path for folder in (SHIPPED, Path("checkpoints")) for path in folder.glob("*.ckpt")}.values()
+            {path.name: path for folder in reversed(model_folders()) for path in folder.glob("*.ckpt")}.values()
         )
         if not paths:
-            raise InputError("no trained styles in checkpoints/: train one with scripts/train.py, or give --model.")
+            raise InputError(f"no trained styles are here: train one ({called('train')} --help), or give --model.")
         self.models: dict[str, Model] = {}
         for path in paths:
             model = load_model(path)

@@ -147,7 +147,7 @@ def state_dictionary(content: Any, source: str) -> dict[str, Tensor]:
     if not (isinstance(weights, dict) and weights) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
     ):
-        raise InputError(f"{source} is not a fastnst model file: expected a model.ckpt written by scripts/train.py.")
+        raise InputError(f"{source} is not a fastnst model file: expected the model.ckpt of a training.")
     return {
         re.sub(r"^module\.", "", name): value.float()
         for name, value in weights.items()
@@ -168,7 +168,7 @@ def rename(weights: dict[str, Tensor], source: str) -> tuple[str, dict[str, Tens
     if 2 * len(shared) < len(names):
         raise InputError(
             f"{source} is not a fastnst model file: it holds {len(weights)} weights of an unknown network "
-            f"({shorten(list(weights))}); expected a model.ckpt written by scripts/train.py, or a network of "
+            f"({shorten(list(weights))}); expected the model.ckpt of a training, or a network of "
             f"{', '.join(LAYOUTS)} or ceshine."
         )
     missing, more = sorted(names.keys() - shared), sorted(weights.keys() - shared)

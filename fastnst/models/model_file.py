@@ -17,6 +17,7 @@ from fastnst import __version__
 from fastnst.errors import InputError
 from fastnst.models.foreign import from_foreign
 from fastnst.networks import TransformerNetwork, build_network
+from fastnst.places import PACKAGE, home, shipped
 from fastnst.untrusted import (
     LARGEST_CARD,
     LARGEST_FILE,
@@ -31,7 +32,7 @@ from fastnst.writing import written_whole
 
 FORMAT = "fastnst-model"
 FORMAT_VERSION = 1
-SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints"
+SHIPPED = shipped("checkpoints")
 """Where the trained styles of this project lie."""
 
 
@@ -152,17 +153,21 @@ def _as_picture(thumbnail: Tensor, styles: int | None) -> Tensor:
     return thumbnail.float() / 255
 
 
+def model_folders() -> tuple[Path, ...]:
+    """Where models are found by name, in this order: the user's own, the shipped ones, those kept for the user."""
+    return Path("checkpoints"), SHIPPED, home() / "checkpoints"
+
+
 def find_model(name: str) -> Path:
-    """A model file by path, or by name in ``checkpoints/``, with or without ``.ckpt``.
+    """A model file by path, or by name in one of :func:`model_folders`, with or without ``.ckpt``.
 
     Raises:
-        InputError: there is none; the message lists those in ``checkpoints/``.
+        InputError: there is none; the message lists those that are found by name.
     """
-    folders = (Path(), Path("checkpoints"), SHIPPED)
-    for candidate in (folder / file for folder in folders for file in (name, f"{name}.ckpt")):
+    for candidate in (folder / file for folder in (Path(), *model_folders()) for file in (name, f"{name}.ckpt")):
         if candidate.is_file():
             return candidate
-    known = sorted({file.name for folder in folders[1:] for file in folder.glob("*.ckpt")})
+    known = sorted({file.name for folder in model_folders() for file in folder.glob("*.ckpt")})
     raise InputError(f"no model {name!r}: expected the path of a model file or one of {', '.join(known) or '(none)'}.")
 
 
@@ -173,11 +178,12 @@ def style_name(path: Path, card: dict[str, Any]) -> str:
 
 def current_commit() -> str | None:
     """The commit of the source tree that is running, marked ``+changes`` where it differs from it; None outside git."""
-    here = Path(__file__).resolve().parent
+    if not (PACKAGE.parent / ".git").exists():  # installed, perhaps inside a repository of somebody's own
+        return None
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"],
-            cwd=here, capture_output=True, text=True, timeout=10, check=True,
+            cwd=PACKAGE, capture_output=True, text=True, timeout=10, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from torch import Tensor
 
+from fastnst.command_line import called
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import one_line
 from fastnst.models.publishing import publish
@@ -76,7 +77,7 @@ def finish(
         )
     print(f"Pictures:      {folder / 'previews' / 'latest.png'}")
     print(f"TensorBoard:   tensorboard --logdir {folder.parent}")
-    print(f"Stylize with:  python scripts/stylize.py --model {model}", flush=True)
+    print(f"Stylize with:  {called('stylize')} --model {model}", flush=True)
     if received is not None:
         sys.exit(128 + received)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fastnst.command_line import called
 from fastnst.errors import InputError
 from fastnst.images.reading import open_image
 from fastnst.models.model_file import load_model
@@ -105,7 +106,8 @@ def _section(outcome: Outcome) -> str:
             lines.append("<p>No model.</p>")
         if (picture := _picture(outcome.folder / "previews" / "latest.png")) is not None:
             lines.append(f'<p><img alt="{html.escape(outcome.title)}" src="{picture}"></p>')
-        lines.append(f"<p><code>python scripts/stylize.py --model {html.escape(str(model))}</code></p>")
+        command = f"{called('stylize')} --model {model}"
+        lines.append(f"<p><code>{html.escape(command)}</code></p>")
     return "\n".join(lines) + "\n"
 
 

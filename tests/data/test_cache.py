@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from fastnst.data import cache as cache_module
-from fastnst.data.cache import PhotoCache, default_folder
+from fastnst.data.cache import PhotoCache
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.data.photos import PhotoDataset
 from fastnst.data.sources import folder_photos
@@ -160,13 +160,6 @@ def test_only_our_own_forgotten_files_are_removed(folder, tmp_path):
     built(folder, tmp_path / "cache")
     names = {path.name for path in cache.folder.iterdir()}
     assert {"holiday.bin", f"{'1' * 40}.bin"} < names and f"{'0' * 40}.bin" not in names
-
-
-def test_where_it_lies(monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
-    assert default_folder() == Path("/elsewhere/fastnst")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert default_folder() == Path.home() / ".cache" / "fastnst"
 
 
 @pytest.mark.parametrize("workers", [0, 2])

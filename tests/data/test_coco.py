@@ -1,7 +1,6 @@
 """The download, against a server on this machine that misbehaves in every way we could think of."""
 
 import hashlib
-import importlib.util
 import io
 import re
 import shutil
@@ -16,11 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fastnst.commands import download_coco as download_coco_command
 from fastnst.data import coco
 from fastnst.data.coco import ARCHIVES, Archive, download, download_coco, unpack
 from fastnst.errors import InputError, input_errors_end_with_code_2
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "download_coco.py"
 
 
 def zipped_photos(extra: dict[str, bytes] | None = None, count: int = 3, folder: str = "tiny2017") -> bytes:
@@ -287,11 +285,8 @@ def test_what_a_broken_off_unpacking_left_is_cleared_away(tmp_path):
 
 @pytest.fixture
 def script(monkeypatch, server):
-    spec = importlib.util.spec_from_file_location("download_coco_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     monkeypatch.setitem(ARCHIVES, "val2017", archive_of(server.content))
-    return module
+    return download_coco_command
 
 
 def test_command_line(script, server, tmp_path, capsys, monkeypatch):

@@ -202,19 +202,26 @@ def test_a_folder_that_cannot_be_made(network, tmp_path):
 def test_find_model(saved, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(model_file, "SHIPPED", tmp_path / "shipped")
-    for folder in ("checkpoints", "shipped"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / f"{folder}_own.ckpt").write_bytes(saved.read_bytes())
+    monkeypatch.setenv("FASTNST_HOME", str(tmp_path / "home"))
+    for folder, name in (("checkpoints", "checkpoints"), ("shipped", "shipped"), ("home/checkpoints", "home")):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / f"{name}_own.ckpt").write_bytes(saved.read_bytes())
     assert find_model(str(saved)) == saved
     assert find_model("sub/model").name == "model.ckpt"
     assert find_model("shipped_own") == tmp_path / "shipped" / "shipped_own.ckpt"
+    assert find_model("home_own") == tmp_path / "home" / "checkpoints" / "home_own.ckpt"
     assert find_model("checkpoints_own.ckpt").parts[0] == "checkpoints"
-    with pytest.raises(InputError, match=r"no model 'nope': .*one of checkpoints_own.ckpt, shipped_own.ckpt"):
+    with pytest.raises(
+        InputError, match=r"no model 'nope': .*one of checkpoints_own.ckpt, home_own.ckpt, shipped_own.ckpt"
+    ):
         find_model("nope")
 
 
 def test_commit(monkeypatch):
     commit = current_commit()
     assert commit is None or len(commit.removesuffix("+changes")) >= 7
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(model_file, "PACKAGE", model_file.PACKAGE / "models")  # in a repository that is not ours
+        assert current_commit() is None
     monkeypatch.setenv("PATH", "")
     assert current_commit() is None

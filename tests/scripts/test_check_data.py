@@ -1,7 +1,6 @@
 """The look through a folder of photographs, called as a user calls it."""
 
 import os
-import runpy
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fastnst.commands.check_data import main
 from fastnst.data.findings import check_photos
 from fastnst.errors import InputError
 from fastnst.images.listing import list_images
@@ -69,7 +69,6 @@ def test_wrong_calls(tmp_path):
     done = run(tmp_path / "missing")
     assert done.returncode == 2 and done.stderr.startswith("error:") and len(done.stderr.splitlines()) == 1
     (tmp_path / "empty").mkdir()
-    main = runpy.run_path(str(PROJECT / "scripts" / "check_data.py"))["main"]
     with pytest.raises(InputError, match="holds no pictures"):
         main([str(tmp_path / "empty")])
     with pytest.raises(InputError, match="the following arguments are required: folder; see --help"):

@@ -167,7 +167,7 @@ def test_a_damaged_last_ckpt(train, whole, tmp_path, damage):
     assert "Resuming from step 3 of run/previous.ckpt; changed since: trainer.max_steps 4 -> 6." in answer.out
     if damage != "gone":
         (warning,) = answer.err.splitlines()
-        assert warning.startswith("warning: run/last.ckpt is not a last.ckpt that scripts/train.py wrote, or damaged (")
+        assert warning.startswith("warning: run/last.ckpt is not a last.ckpt that a training wrote, or damaged (")
         assert warning.endswith("Resuming from the one before it.")
         assert (tmp_path / "run" / "damaged.ckpt").is_file()
     assert same(weights(tmp_path / "run"), weights(whole))

@@ -165,7 +165,7 @@ def test_preview_is_the_training_objective(optimize, tmp_path):
     terms = [float(value) for value in re.findall(r"(?:content|style|total_variation) ([\d.e+-]+)", answer.out)]
     assert sum(terms) == pytest.approx(total, rel=0.01)
     assert "exists and is not replaced" in optimize("output=look.png", script="preview").error()
-    assert "preset of scripts/optimize.py" in optimize("experiment=gatys_vgg16", script="preview").error()
+    assert "preset of optimize" in optimize("experiment=gatys_vgg16", script="preview").error()
     for wrong in ("outptu=a.png", "+outptu=a.png"):
         assert "outptu: there is no such setting; the nearest is output." in optimize(wrong, script="preview").error()
     assert "steps='x': expected a whole number." in optimize("data=folder", "steps=x", script="preview").error()
@@ -187,7 +187,7 @@ def test_preview_replaces_neither_of_its_two_pictures(optimize, tmp_path):
         (("content=photo.png", "style=custom"), "style.image=PATH"),
         (("content=photo.png", "style=custom", "style.image=gone.jpg"), "gone.jpg"),
         (("content=photo.png", "style=nosuch"), "nosuch"),
-        (("content=photo.png", "style=many", "style.images=[a.jpg,b.jpg]"), "style=many is for scripts/train.py"),
+        (("content=photo.png", "style=many", "style.images=[a.jpg,b.jpg]"), "style=many is for training"),
         (("content=photo.png", "loss.style_layers={relu3_4:1}"), "no layer 'relu3_4'"),
         (("content=photo.png", "loss_network=vgg11"), "expected 'vgg16' or 'vgg19'"),
         (("content=photo.png", "size=4"), "at least 8x8 pixels"),
@@ -197,7 +197,7 @@ def test_preview_replaces_neither_of_its_two_pictures(optimize, tmp_path):
             "style weights are all zero",
         ),
         (("content=photo.png", "experiment=nosuch"), "there is no such preset"),
-        (("content=photo.png", "experiment=quick"), "preset of scripts/train.py"),
+        (("content=photo.png", "experiment=quick"), "preset of train"),
         (("content=photo.png", "start=nosuch"), "content, noise, style_statistics, or the path"),
         (("content=photo.png", "colors=grey"), "style, content, match"),
         (("content=photo.png", "activations=big"), "released, unit_input, unit_mean"),
@@ -235,4 +235,4 @@ def test_no_vgg19_offline(optimize, monkeypatch):
 
 
 def test_a_preset_of_optimisation_is_refused_by_training(train):
-    assert "preset of scripts/optimize.py" in train("experiment=gatys_vgg16").error()
+    assert "preset of optimize" in train("experiment=gatys_vgg16").error()

@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from fastnst.models.model_file import load_model
 from fastnst.styles import NAMES
-from tests.conftest import events, load, losses, run_script, same, weights
+from tests.conftest import PROJECT, events, load, losses, run_script, same, weights
 from tests.scripts.test_kills import train_in_a_child
 
 # What a run leaves
@@ -29,7 +29,8 @@ def test_run_folder(trained):
 def test_console(trained):
     out, err = (trained / "out.txt").read_text(), (trained / "err.txt").read_text()
     assert err == ""  # no tips, no warnings that nobody can act on
-    assert out.splitlines()[-1] == f"Stylize with:  python scripts/stylize.py --model {trained / 'model.ckpt'}"
+    stylize = PROJECT / "scripts" / "stylize.py"
+    assert out.splitlines()[-1] == f"Stylize with:  python {stylize} --model {trained / 'model.ckpt'}"
     assert out.startswith("Training mosaic on 7 photographs (folder).\nRun folder: ")
     bars = [line for line in out.replace("\r", "\n").splitlines() if line.startswith("Training: ")]
     assert "1/6 [00:" in bars[1] and "<00:" in bars[1]  # time left from the first step on
@@ -56,7 +57,7 @@ def test_model_card(trained, photos):
     assert {"total", "content", "style", "weighted/style", "layers/style/relu4_3"} <= card["losses"].keys()
     assert {"total", "content", "style"} <= card["held_out"].keys()
     assert card["torch"] == torch.__version__ and card["fastnst"]
-    assert "commit" in card and card["command"].startswith("python scripts/train.py data=folder")
+    assert "commit" in card and card["command"].startswith("fastnst train data=folder")
     assert max(model.thumbnail.shape) == 96
     rounded = {name: value.half().float() if value.ndim == 4 else value for name, value in weights(trained).items()}
     assert same({f"network.{name}": value for name, value in model.network.state_dict().items()}, rounded)
@@ -439,7 +440,7 @@ def bad(tmp_path, trained) -> Path:
         ("output_dir=file/run", "output_dir=file/run cannot be made"),
         ("output_dir=/proc/fastnst", "output_dir=/proc/fastnst cannot be made"),
         ("ckpt_path=missing.ckpt", "ckpt_path=missing.ckpt: there is no such file"),
-        ("ckpt_path=truncated.ckpt", "truncated.ckpt is not a last.ckpt that scripts/train.py wrote, or damaged"),
+        ("ckpt_path=truncated.ckpt", "truncated.ckpt is not a last.ckpt that a training wrote, or damaged"),
         ("ckpt_path=text.ckpt", "text.ckpt is not a last.ckpt"),
         ("ckpt_path=other.ckpt", "other.ckpt is not a last.ckpt"),
         ("ckpt_path=model.ckpt", "model.ckpt is not a last.ckpt"),

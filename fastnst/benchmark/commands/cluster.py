@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -28,10 +29,10 @@ from fastnst.cluster.tree import Tree
 from fastnst.data.sources import folder_photos, sample_photos
 from fastnst.images.reading import read_picture
 from fastnst.images.saving import save_image
+from fastnst.places import python_path
 from fastnst.stylization import Controls
 from fastnst.stylization.files.one_file import Handling
 
-SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 LISTED_AT_ONCE = 250
 """Names in a batch of those that are only listed."""
 
@@ -104,15 +105,18 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
 
 
 def command(scratch: Path, amount: str, model: str, device: str, how: list[int]) -> Callable[[], None]:
-    """A run of one of the two scripts into an empty folder."""
-    script = "stylize_many" if how else "stylize"
+    """A run of one of the two commands into an empty folder."""
     output = scratch / "out"
-    line = [sys.executable, str(SCRIPTS / f"{script}.py"), "--model", model, "--device", device]
+    line = [sys.executable, "-m", "fastnst", "stylize_many" if how else "stylize"]
+    line += ["--model", model, "--device", device]
     line += ["--input", str(scratch / amount), "--output", str(output)]
     line += ["--workers", str(how[0]), "--cores", str(how[1])] if how else []
 
     def call() -> None:
-        subprocess.run(line, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            line, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": python_path()},
+        )  # fmt: skip
         shutil.rmtree(output)
 
     return call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -25,9 +26,9 @@ from fastnst.features import VGG, load_vgg_weights
 from fastnst.images.reading import read_picture
 from fastnst.losses import PerceptualLoss
 from fastnst.models.model_file import load_model
+from fastnst.places import python_path
 from fastnst.styles import picture_path
 
-PROGRAM = Path(__file__).resolve().parents[3] / "scripts" / "train.py"
 STYLE_SIZE = 512
 STYLE_LAYERS = {"relu1_2": 64**-2, "relu2_2": 128**-2, "relu3_3": 256**-2, "relu4_3": 512**-2}
 """Layers and weights of configs/loss/johnson2016.yaml."""
@@ -71,7 +72,9 @@ def our_curve(command: Sequence[str], loss: PerceptualLoss, contents: Sequence[T
         model = Path(scratch, "run", "model.ckpt")
         snapshots: list[Path] = []
         seen = None
-        process = subprocess.Popen([*command, f"output_dir={model.parent}"])
+        process = subprocess.Popen(
+            [*command, f"output_dir={model.parent}"], env={**os.environ, "PYTHONPATH": python_path()}
+        )
         try:
             while True:
                 ended = process.poll() is not None
@@ -171,7 +174,7 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
         content_distance="squared", style_distance="squared",
     )  # fmt: skip
     command = [
-        sys.executable, str(PROGRAM), f"style={options.style}", f"style.size={STYLE_SIZE}", "trainer=cpu",
+        sys.executable, "-m", "fastnst", "train", f"style={options.style}", f"style.size={STYLE_SIZE}", "trainer=cpu",
         f"experiment={options.experiment}", f"data={source}", "save_every=50", *options.override,
         *([f"data.root={options.photos}"] if options.photos else []),
     ]  # fmt: skip

@@ -87,7 +87,7 @@ def training_settings(card: dict[str, Any]) -> dict[str, Any]:
     """
     settings = card.get("settings")
     if not isinstance(settings, dict) or not {"loss", "loss_network", "weights", "pooling", "style"} <= set(settings):
-        raise InputError("the model's card does not say how it was trained: give a model.ckpt of scripts/train.py.")
+        raise InputError("the model's card does not say how it was trained: give the model.ckpt of a training.")
     return settings
 
 

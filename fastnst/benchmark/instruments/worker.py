@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from fastnst.errors import InputError
+from fastnst.places import python_path
 
 Call = Callable[[], object]
 
@@ -41,12 +42,10 @@ class Worker:
     def __init__(
         self, build: str, device: str, arguments: dict[str, Any], environment: Mapping[str, str] | None = None
     ) -> None:
-        root = str(Path(__file__).resolve().parents[3])
-        path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         self.process = subprocess.Popen(
             [sys.executable, "-m", "fastnst.benchmark.instruments.worker", build, device, json.dumps(arguments)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONPATH": path, **(environment or {})},
+            env={**os.environ, "PYTHONPATH": python_path(), **(environment or {})},
         )  # fmt: skip
         self.name = str(arguments.get("name", build))
 

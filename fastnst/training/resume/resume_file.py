@@ -82,7 +82,7 @@ def read_resume_file(path: Path) -> dict[str, Any]:
         raise InputError(f"ckpt_path={path}: there is no such file.") from None
     except (OSError, Untrusted) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} is not a last.ckpt that scripts/train.py wrote, or damaged ({reason}).") from None
+        raise InputError(f"{path} is not a last.ckpt that a training wrote, or damaged ({reason}).") from None
     return checkpoint
 
 

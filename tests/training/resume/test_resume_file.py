@@ -53,7 +53,7 @@ def test_hostile_resume_files(hostile, recwarn):
             with pytest.raises(InputError) as caught:
                 read(path)
             line = one_line(caught.value)
-            assert line.startswith(f"{path} is not a last.ckpt that scripts/train.py wrote, or damaged (")
+            assert line.startswith(f"{path} is not a last.ckpt that a training wrote, or damaged (")
             assert len(line) < LONGEST_LINE and line.isprintable()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
     assert sorted(os.listdir(folder)) == here and "ran" not in here
@@ -63,7 +63,7 @@ def test_hostile_resume_files(hostile, recwarn):
 @pytest.mark.parametrize("what", ["code", "2^40 elements", "zip bomb", "an old pickle"])
 def test_hostile_resume_files_with_the_real_program(train, hostile, tmp_path, what):
     line = train(f"ckpt_path='{hostile[what]}'", "output_dir=run").error()
-    assert "is not a last.ckpt that scripts/train.py wrote, or damaged" in line
+    assert "is not a last.ckpt that a training wrote, or damaged" in line
     assert os.listdir(tmp_path) == [] and not (hostile[what].parent / "ran").exists()
 
 

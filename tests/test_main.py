@@ -1,0 +1,82 @@
+"""The one command: `fastnst`, `python -m fastnst`, and the names by which it and its hints call each other."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastnst
+from fastnst.__main__ import COMMANDS, main
+from fastnst.command_line import called
+from fastnst.models.model_file import load_model
+from tests.conftest import PROJECT
+
+
+def call(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
+    """``python -m fastnst``, far from the checkout."""
+    return subprocess.run(
+        [sys.executable, "-m", "fastnst", *map(str, arguments)],
+        cwd=cwd, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(PROJECT), **environment},
+    )  # fmt: skip
+
+
+def test_train_and_stylize_from_another_folder(small, tmp_path):
+    trained = call("train", *small, "style=ink", "+mine=there", "--config-dir", "own", cwd=make_own_config(tmp_path))
+    assert trained.returncode == 0, trained.stderr
+    (model,) = (tmp_path / "outputs" / "ink").glob("*/model.ckpt")
+    assert trained.stdout.endswith(f"Stylize with:  python -m fastnst stylize --model {model.relative_to(tmp_path)}\n")
+    card = load_model(model).card
+    assert card["command"].startswith("fastnst train data=folder ") and card["settings"]["seed"] == 7
+    stylized = call("stylize", "--model", model, "--device", "cpu", cwd=tmp_path)
+    assert stylized.returncode == 0, stylized.stderr
+    assert (tmp_path / "stylized" / "chelsea_ink.png").is_file()
+
+
+def make_own_config(folder: Path) -> Path:
+    """A group of a user's own, for --config-dir."""
+    (folder / "own" / "mine").mkdir(parents=True)
+    (folder / "own" / "mine" / "there.yaml").write_text("# @package _global_\nseed: 7\n")
+    return folder
+
+
+def test_help_version_and_wrong_names(capsys):
+    assert main([]) == main(["--help"]) == main(["--version"]) == 0
+    text = capsys.readouterr().out
+    assert [len(re.findall(rf"^  {command} +\w", text, re.M)) for command in COMMANDS] == [2] * len(COMMANDS)
+    assert text.endswith(f"fastnst {fastnst.__version__}\n") and text.count("fastnst stylize --model mosaic") == 2
+    for name, answer in (("styliz", "did you mean stylize?"), ("x", "one of stylize, demo,")):
+        with pytest.raises(SystemExit, match="2"):
+            main([name])
+        assert answer in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="0"):
+        main(["edit-styles", "--help"])
+    assert capsys.readouterr().out.startswith("usage: fastnst edit_styles ")
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        ("/usr/bin/fastnst", "fastnst stylize --info"),
+        (f"{PROJECT}/fastnst/__main__.py", "python -m fastnst stylize --info"),
+        (f"{PROJECT}/scripts/train.py", f"python {PROJECT}/scripts/stylize.py --info"),
+        ("scripts/train.py", "python scripts/stylize.py --info"),
+        ("train.py", "fastnst stylize --info"),  # somebody else's
+    ],
+)
+def test_called(program, expected, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.setattr(sys, "argv", [program])
+    assert called("stylize --info") == expected
+
+
+def test_completion(capsys, monkeypatch):
+    """As Hydra's function for bash asks, which calls the program by the first word of the line alone."""
+    answers = {}
+    for line in ("fastnst sty", "fastnst train style=mo", "fastnst stylize --mo"):
+        monkeypatch.setenv("COMP_LINE", line)
+        main(["-sc", "query=bash"])
+        answers[line] = capsys.readouterr().out.split()
+    assert list(answers.values()) == [COMMANDS, ["style=mosaic"], []]
