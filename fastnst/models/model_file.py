@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from PIL import Image
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -194,8 +195,22 @@ def _load(path: Path) -> Any:
     try:
         return load_plain(path)
     except (OSError, Untrusted) as error:
+        if (kind := _kind_of_picture(path)) is not None:
+            raise InputError(
+                f"{path} is a picture ({kind}), not a model: give it as the picture to stylize, and as the model a "
+                "model.ckpt or a name."
+            ) from None
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path} is damaged or not a model file ({reason}): download or train it again.") from None
+
+
+def _kind_of_picture(path: Path) -> str | None:
+    """``"JPEG"`` and so on, told by the head of the file; None for what is no picture."""
+    try:
+        with Image.open(path) as picture:
+            return picture.format
+    except Exception:  # whatever Pillow raises, it is no picture
+        return None
 
 
 def _load_safetensors(path: Path) -> dict[str, Any]:
