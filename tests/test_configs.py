@@ -7,6 +7,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from fastnst.benchmark.commands.objective import objective_of
+from fastnst.features.loss_network import default_layers, default_weights
 from fastnst.losses import PerceptualLoss
 from fastnst.models.model_file import load_model
 from fastnst.styles import NAMES
@@ -38,7 +40,13 @@ def composed(monkeypatch):
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             return compose("train", overrides=list(overrides))
 
-    for name, resolve in (("stem", lambda path: Path(path).stem), ("shipped_style", lambda name: name)):
+    resolvers = {
+        "stem": lambda path: Path(path).stem,
+        "shipped_style": lambda name: name,
+        "default_layers": lambda network, term: OmegaConf.create(default_layers(network)[term == "style"]),
+        "default_weights": default_weights,
+    }
+    for name, resolve in resolvers.items():
         OmegaConf.register_new_resolver(name, resolve, replace=True)
     return build
 
@@ -173,6 +181,20 @@ def test_train_other_layers_and_pooling(train, tmp_path):
         *(f"layers/{term}/{layer}" for term in ("style", "moments") for layer in ("relu3_1", "conv1_1")),
     }  # fmt: skip
     assert losses["weighted/total_variation"] == pytest.approx(0.1 * losses["total_variation"])
+
+
+def test_train_with_another_loss_network(train, tmp_path):
+    answer = train("loss_network=squeezenet1_1", "weights=random", "output_dir=run")
+    assert answer.code == 0, answer.err
+    card = load_model(tmp_path / "run" / "model.ckpt").card
+    assert {name for name in card["losses"] if name.startswith("layers/style")} == {
+        f"layers/style/features.{number}" for number in (1, 4, 7, 10)
+    }
+    assert card["settings"]["loss"]["content_layers"] == {"features.7": 1.0}  # a benchmark knows what was descended on
+    objective = objective_of(card, None, torch.device("cpu"))
+    assert objective.vgg.architecture == "squeezenet1_1" and objective.weights["style"] == 3.0
+    refused = train("loss_network=squeezenet1_1", "weights=random", "loss.style_layers={features.4.sqeeze:1}").error()
+    assert "squeezenet1_1 has no layer 'features.4.sqeeze'; near are features.4.squeeze" in refused
 
 
 @pytest.mark.parametrize("data", choices("data"))

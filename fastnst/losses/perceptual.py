@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fastnst.errors import InputError
-from fastnst.features.vgg import VGG
+from fastnst.features import LossNetwork
 from fastnst.losses import functional
 
 CONTENT_LAYERS = {"relu3_3": 1.0}
@@ -69,7 +69,7 @@ class PerceptualLoss(nn.Module):
 
     def __init__(
         self,
-        vgg: VGG,
+        vgg: LossNetwork,
         style: Tensor | Sequence[Tensor],
         content_layers: Mapping[str, float] = CONTENT_LAYERS,
         style_layers: Mapping[str, float] = STYLE_LAYERS,
@@ -123,13 +123,13 @@ class PerceptualLoss(nn.Module):
             with torch.no_grad():
                 for layer, features in vgg(picture, list(self.style_layers)).items() if self.style_layers else ():
                     for term, statistics in STATISTICS.items():
-                        described.setdefault(f"{term}_{layer}", []).append(statistics(features))
+                        described.setdefault(_buffer(term, layer), []).append(statistics(features))
         for name, of_all in described.items():
             self.register_buffer(name, torch.cat(of_all))
 
     def target_gram(self, layer: str, style: int = 0) -> Tensor:
         """A style picture's Gram matrix (C, C) at ``layer``."""
-        return self.get_buffer(f"style_{layer}")[style]
+        return self.get_buffer(_buffer("style", layer))[style]
 
     @torch.no_grad()
     def content_features(self, content: Tensor) -> dict[str, Tensor]:
@@ -169,12 +169,17 @@ class PerceptualLoss(nn.Module):
             terms["content"] = terms["content"] + weight * layers[f"content/{layer}"]
         for layer, weight in self.style_layers.items():
             for term, statistics in STATISTICS.items():
-                target = self.get_buffer(f"{term}_{layer}")[style]
+                target = self.get_buffer(_buffer(term, layer))[style]
                 layers[f"{term}/{layer}"] = compare_style(statistics(features[layer]), target)
                 terms[term] = terms[term] + weight * layers[f"{term}/{layer}"]
         terms["total_variation"] = functional.total_variation(self.tv_range * stylized, self.tv_form)
         weighted = {name: self.weights[name] * value for name, value in terms.items()}
         return Objective(sum(weighted.values(), stylized.new_zeros(())), terms, weighted, layers)
+
+
+def _buffer(term: str, layer: str) -> str:
+    """Under which name a style's statistics are kept: torch takes no dots in one."""
+    return f"{term}_{layer.replace('.', '/')}"
 
 
 def mean(objectives: Sequence[Objective]) -> Objective:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import InputError, require_whole
-from fastnst.losses.from_settings import build_objective, build_vgg
+from fastnst.losses.from_settings import build_loss_network, build_objective
 from fastnst.models.model_file import current_commit, find_model, load_model
 from fastnst.networks import TransformerNetwork, build_network
 from fastnst.settings import TrainSettings
@@ -32,7 +32,7 @@ def build_module(settings: TrainSettings, styles: Mapping[str, Tensor]) -> Style
     plain, many = asdict(settings), len(styles) if len(styles) > 1 else None
     return StyleTransferModule(
         build_network(settings.network.name, {**settings.network.arguments, "styles": many}),
-        build_objective(build_vgg(plain), list(styles.values()), plain["loss"]),
+        build_objective(build_loss_network(plain), list(styles.values()), plain["loss"]),
         steps=settings.trainer.max_steps,
         seed=settings.seed,
         teacher=read_teacher(settings, len(styles)),

@@ -21,7 +21,7 @@ from fastnst.errors import InputError
 from fastnst.images.reading import read_image, read_picture
 from fastnst.images.resizing import resize_short_side
 from fastnst.losses import Objective, PerceptualLoss
-from fastnst.losses.from_settings import build_objective, build_vgg
+from fastnst.losses.from_settings import build_loss_network, build_objective
 from fastnst.models.model_file import Model, find_model, load_model
 from fastnst.optimization import optimize_picture
 from fastnst.optimization.starts import starting_picture
@@ -75,7 +75,7 @@ def objective_of(card: dict[str, Any], style: str | Path | None, device: torch.d
         style = picture_path(name) if name in NAMES else settings["style"]["image"]
         if not Path(style).is_file():
             raise InputError(f"the style picture {style} that the model was trained on is not here: give --style PATH.")
-    vgg = build_vgg(settings).to(device)
+    vgg = build_loss_network(settings).to(device)
     return build_objective(vgg, read_picture(style, size, "style.size"), settings["loss"])
 
 
