@@ -10,7 +10,7 @@ import fastnst
 
 
 def test_every_public_name_is_there_and_says_what_it_is():
-    assert len(fastnst.__all__) >= 8 and set(fastnst.__all__) == {*fastnst._HOMES, "__version__"} == set(dir(fastnst))
+    assert len(fastnst.__all__) >= 13 and set(fastnst.__all__) == {*fastnst._HOMES, "__version__"} == set(dir(fastnst))
     for name in set(fastnst.__all__) - {"__version__"}:
         value = getattr(fastnst, name)
         assert value is getattr(importlib.import_module(value.__module__), name) and value.__doc__

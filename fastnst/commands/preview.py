@@ -31,7 +31,7 @@ def preview(config: DictConfig) -> None:
     from fastnst.images.grids import labelled_grid
     from fastnst.images.reading import read_picture
     from fastnst.images.saving import savable_extensions, save_image
-    from fastnst.losses.from_settings import build_loss_network, build_objective
+    from fastnst.losses.from_settings import build_loss_network, build_objective, with_own_terms
     from fastnst.optimization.pyramid import optimize_coarse_to_fine
 
     path = find_photo(settings.content)
@@ -46,6 +46,7 @@ def preview(config: DictConfig) -> None:
         raise InputError(f"{taken[0]} exists and is not replaced: give another name as output=.")
     device = choose_device("auto")
     plain = asdict(settings)
+    plain["loss"] = with_own_terms(plain["loss"])
     vgg = build_loss_network(plain).to(device)
     # A small picture first: the large shapes cost a quarter there; what counts is the objective at the last size.
     size, steps = settings.size, settings.steps

@@ -110,7 +110,8 @@ def read_weights_file(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]
 def _random(architecture: str) -> VGGWeights:
     """He et al. 2015 (arXiv 1502.01852), always the same: for trials, not for pictures."""
     generator = torch.Generator().manual_seed(0)
-    state, inputs = {}, 3
+    state: dict[str, Tensor] = {}
+    inputs = 3
     for name, index in convolution_indices(architecture).items():
         outputs = CHANNELS_PER_BLOCK[int(name[4]) - 1]
         kernels = torch.randn(outputs, inputs, 3, 3, generator=generator) * (2 / (9 * inputs)) ** 0.5

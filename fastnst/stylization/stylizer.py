@@ -14,6 +14,7 @@ from fastnst.errors import InputError, is_out_of_memory
 from fastnst.images.resizing import resize
 from fastnst.models.model_file import Model, find_model, load_model
 from fastnst.models.styles import pick, style_names
+from fastnst.networks import OwnNetwork
 from fastnst.networks.transformer import MINIMUM_SIZE
 from fastnst.stylization import memory_estimate
 from fastnst.stylization.controls import Controls
@@ -153,6 +154,11 @@ class Stylizer:
         if len(pictures) > 1:
             half = len(pictures) // 2
             return self._paint(number, pictures[:half], progress) + self._paint(number, pictures[half:], progress)
+        if isinstance(network, OwnNetwork):
+            raise InputError(
+                f"a picture of {width}x{height} in tiles: only fastnst's own networks work in them; make it smaller "
+                "(max_side), or take another device."
+            )
         tile = self.tile or DEFAULT_TILE
         return [TiledRun(network, padded[0], tile, self.device, progress).run()[:, :height, :width]]
 

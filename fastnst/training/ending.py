@@ -15,6 +15,7 @@ from fastnst.command_line import called
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import one_line
 from fastnst.models.publishing import publish
+from fastnst.networks import OwnNetwork
 from fastnst.settings import TrainSettings
 from fastnst.training.build import Callbacks
 from fastnst.training.callbacks.tensorboard import EventLogger
@@ -22,6 +23,9 @@ from fastnst.training.final_figures import measure
 from fastnst.training.module import StyleTransferModule
 from fastnst.training.resume.resumption import flat
 from fastnst.training.resume.run_folder import LAST, MODEL
+
+OWN_NETWORK = "fastnst.Stylizer(fastnst.load_model('{}', network=...)), see docs/extending.md"
+"""No command line knows the class of a network of the user's own."""
 
 
 def finish(
@@ -77,7 +81,8 @@ def finish(
         )
     print(f"Pictures:      {folder / 'previews' / 'latest.png'}")
     print(f"TensorBoard:   tensorboard --logdir {folder.parent}")
-    print(f"Stylize with:  {called('stylize')} --model {model}", flush=True)
+    how = OWN_NETWORK if isinstance(module.network, OwnNetwork) else f"{called('stylize')} --model {{}}"
+    print(f"Stylize with:  {how.format(model)}", flush=True)
     if received is not None:
         sys.exit(128 + received)
 

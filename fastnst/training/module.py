@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastnst.errors import InputError
 from fastnst.losses import Objective, PerceptualLoss
 from fastnst.losses.perceptual import mean
-from fastnst.networks import TransformerNetwork
+from fastnst.networks import TransformerNetwork, adapted
 from fastnst.training.muon import Muon
 
 SCHEDULES = ("constant", "one_cycle")
@@ -30,12 +30,16 @@ class StyleTransferModule(pl.LightningModule):
     """Train a transformation network on one style, or one of many styles on all of them in turn.
 
     Args:
-        network: the network to train.
-        loss: the objective, with the style inside; it never enters a checkpoint.
+        network: the network to train, ours or any module that makes pictures of pictures, see
+            :class:`~fastnst.networks.OwnNetwork`.
+        loss: the objective, with the style inside; it never enters a checkpoint. Any callable will do that takes the
+            stylized and the content pictures (N, 3, H, W) and gives a scalar, or an :class:`~fastnst.losses.Objective`.
         steps: optimiser steps of the whole run; the schedule ends there.
         learning_rate: the optimiser's highest learning rate.
-        optimizer: ``"adam"`` (Johnson et al. 2016) or ``"muon"`` (:class:`~fastnst.training.muon.Muon`).
-        schedule: ``"constant"`` (Johnson et al. 2016) or ``"one_cycle"`` (see :func:`one_cycle`).
+        optimizer: ``"adam"`` (Johnson et al. 2016), ``"muon"`` (:class:`~fastnst.training.muon.Muon`), or what makes
+            one of the parameters and ``lr=``, such as a class of ``torch.optim``.
+        schedule: ``"constant"`` (Johnson et al. 2016), ``"one_cycle"`` (see :func:`one_cycle`), or what makes one of
+            ``torch.optim.lr_scheduler`` of an optimiser: its learning rates are tabulated, see :func:`tabulate`.
         range_weight: weight of the penalty on what enters the tanh beyond ``range_limit``, mean of the squared excess,
             in units of the objective (1: an excess of 1 costs as much as the whole objective): beyond, the tanh is flat
             and white or black patches would stay for good.
@@ -50,6 +54,8 @@ class StyleTransferModule(pl.LightningModule):
     Attributes:
         learning_rate_scale: multiplies the schedule from the next step on; lowered by whoever finds it too fast.
         last_objective: of the newest training step.
+        logs: whether Lightning's loggers get the curves; :class:`~fastnst.training.callbacks.tensorboard.Curves` writes
+            them itself.
 
     Raises:
         InputError: an argument is out of range.
@@ -57,15 +63,15 @@ class StyleTransferModule(pl.LightningModule):
 
     def __init__(
         self,
-        network: TransformerNetwork,
-        loss: PerceptualLoss,
+        network: nn.Module,
+        loss: PerceptualLoss | Callable[[Tensor, Tensor], Objective | Tensor],
         steps: int,
         learning_rate: float = 1e-3,
-        schedule: str = "constant",
+        schedule: str | Callable[[torch.optim.Optimizer], Any] = "constant",
         range_weight: float = 0.0,
         range_limit: float = 1.2,
         seed: int = 0,
-        optimizer: str = "adam",
+        optimizer: str | Callable[..., torch.optim.Optimizer] = "adam",
         teacher: TransformerNetwork | None = None,
         teacher_steps: int = 0,
         styles: Sequence[str] = (),
@@ -77,12 +83,14 @@ class StyleTransferModule(pl.LightningModule):
                 raise InputError(f"{name}={value!r}: expected a number of at least 0.")
         if learning_rate == 0:
             raise InputError("learning_rate=0: nothing would be learnt; the paper's value is 1e-3.")
-        if schedule not in SCHEDULES:
+        if not callable(schedule) and schedule not in SCHEDULES:
             raise InputError(f"schedule={schedule!r}: expected one of {', '.join(SCHEDULES)}.")
-        if optimizer not in OPTIMIZERS:
+        if not callable(optimizer) and optimizer not in OPTIMIZERS:
             raise InputError(f"optimizer={optimizer!r}: expected one of {', '.join(OPTIMIZERS)}.")
-        self.network = network
-        self.loss = loss
+        if not any(one.requires_grad for one in network.parameters()):
+            raise InputError("the network has nothing to train: no weights, or all are frozen (requires_grad_(True)).")
+        self.network = adapted(network)
+        self.loss: Any = loss
         self.steps = steps
         self.learning_rate = learning_rate
         self.schedule = schedule
@@ -95,10 +103,11 @@ class StyleTransferModule(pl.LightningModule):
         self.styles = list(styles)
         self.learning_rate_scale = 1.0
         self.last_objective: Objective | None = None
+        self.logs = True
 
-    def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
-        """Stylize, compare, log: the loss to descend on for a batch ``{"images": (N, 3, H, W) in [0, 1]}``."""
-        content = batch["images"]
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Stylize, compare, log: the loss to descend on for a batch, see :func:`pictures_in`."""
+        content = pictures_in(batch)
         styles = self.styles_of(self.global_step, len(content))
         stylized, excess = self.stylize(content, styles)
         if self.teacher is not None and self.global_step < self.teacher_steps:
@@ -108,16 +117,16 @@ class StyleTransferModule(pl.LightningModule):
             objective = mean(each)
             self._record_styles("train", styles, each)
         else:
-            objective = self.loss(stylized, content)
+            objective = self.compare(stylized, content)
         penalty = self.range_weight * objective.total.detach() * excess
         self._record("train", objective, penalty)
         return objective.total + penalty
 
-    def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
         """The objective on held-out photographs, as ``held_out/...``."""
-        content = batch["images"]
+        content = pictures_in(batch)
         if not self.styles:
-            self._record("held_out", self.loss(self.network(content).float().clamp(0, 1), content))
+            self._record("held_out", self.compare(self.network(content).float().clamp(0, 1), content))
             return
         targets, each = self.loss.content_features(content), []
         for number in range(len(self.styles)):
@@ -125,6 +134,16 @@ class StyleTransferModule(pl.LightningModule):
             each.append(self.loss(self.network(content, style=shares).float().clamp(0, 1), targets, number))
         self._record("held_out", mean(each))
         self._record_styles("held_out", range(len(self.styles)), each)
+
+    def compare(self, stylized: Tensor, content: Tensor) -> Objective:
+        """The objective of stylized pictures (N, 3, H, W); a loss that gives a number alone has no terms to show."""
+        found = self.loss(stylized, content)
+        if isinstance(found, Objective):
+            return found
+        if not isinstance(found, Tensor) or found.ndim > 0:
+            what = f"a tensor {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+            raise InputError(f"the loss gives {what}: expected a scalar tensor, or an Objective.")
+        return Objective(found, {}, {}, {})
 
     def stylize(self, content: Tensor, styles: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
         """The network's picture of ``content`` (N, 3, H, W), and the mean squared excess of what enters the tanh."""
@@ -163,14 +182,19 @@ class StyleTransferModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimiser with the schedule, stepped every batch."""
-        parameters = self.network.parameters()
+        parameters = [one for one in self.network.parameters() if one.requires_grad]
         optimizer: torch.optim.Optimizer
-        if self.optimizer == "muon":
+        if callable(self.optimizer):
+            optimizer = self.optimizer(parameters, lr=self.learning_rate)
+        elif self.optimizer == "muon":
             optimizer = Muon(parameters, self.learning_rate)
         else:
             optimizer = torch.optim.Adam(parameters, lr=self.learning_rate, fused=self.device.type == "cuda")
+        table = tabulate(self.schedule, self.learning_rate, self.steps) if callable(self.schedule) else []
 
         def factor(step: int) -> float:
+            if table:
+                return self.learning_rate_scale * table[min(step, self.steps)]
             return self.learning_rate_scale * (one_cycle(step / self.steps) if self.schedule == "one_cycle" else 1.0)
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
@@ -208,12 +232,54 @@ class StyleTransferModule(pl.LightningModule):
             if self._trainer is not None and self.trainer.world_size > 1:  # all of them in one exchange
                 mean = self.trainer.strategy.reduce(torch.stack(list(values.values())), reduce_op="mean")
                 values = dict(zip(values, mean, strict=True))
-        self.log_dict(values, sync_dist=stage == "held_out", logger=False)  # Curves writes them
+        self.log_dict(values, sync_dist=stage == "held_out", logger=self.logs)
 
     def _record_styles(self, stage: str, styles: Sequence[int], each: Sequence[Objective]) -> None:
         """The objective of each style, as ``train/styles/candy``; in training of those that this device just saw."""
         values = {f"{stage}/styles/{self.styles[n]}": one.total.detach() for n, one in zip(styles, each, strict=True)}
-        self.log_dict(values, sync_dist=stage == "held_out", logger=False)
+        self.log_dict(values, sync_dist=stage == "held_out", logger=self.logs)
+
+
+def pictures_in(batch: Any) -> Tensor:
+    """The photographs (N, 3, H, W) of a batch: ``{"images": ...}``, a tensor, or a tuple that begins with one.
+
+    Raises:
+        InputError: there are none.
+    """
+    first = batch["images"] if isinstance(batch, Mapping) and "images" in batch else batch
+    first = first[0] if isinstance(first, list | tuple) and first else first
+    if not isinstance(first, Tensor) or first.ndim != 4 or first.shape[1] != 3 or not first.is_floating_point():
+        what = f"{first.dtype} {tuple(first.shape)}" if isinstance(first, Tensor) else type(first).__name__
+        raise InputError(
+            f"a batch of {what}: expected photographs (N, 3, H, W) as floats in [0, 1], alone, as the first of a "
+            "tuple, or as {'images': ...}."
+        )
+    return first
+
+
+def tabulate(schedule: Callable[[torch.optim.Optimizer], Any], learning_rate: float, steps: int) -> list[float]:
+    """Learning rate factors for the steps 0 to ``steps`` of one of torch's schedules, followed on an idle optimiser.
+
+    So it can be resumed anywhere, and multiplied where steps were not finite, whatever state it keeps. Only its
+    learning rate counts: that some schedules move momentum, too, is lost.
+
+    Raises:
+        InputError: it is no schedule, or one that wants to see the loss.
+    """
+    idle = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=learning_rate)
+    made, factors = schedule(idle), []
+    if not isinstance(made, torch.optim.lr_scheduler.LRScheduler) or isinstance(
+        made, torch.optim.lr_scheduler.ReduceLROnPlateau
+    ):
+        raise InputError(
+            f"schedule makes a {type(made).__name__}: expected one of torch.optim.lr_scheduler that goes by steps "
+            "alone."
+        )
+    for _ in range(steps + 1):
+        factors.append(idle.param_groups[0]["lr"] / learning_rate)
+        idle.step()
+        made.step()
+    return factors
 
 
 def one_cycle(progress: float, warm_up: float = 0.15, start: float = 0.04) -> float:

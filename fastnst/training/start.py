@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from fastnst.errors import InputError
 from fastnst.losses import PerceptualLoss
 from fastnst.models.model_file import find_model, load_model
-from fastnst.networks import TransformerNetwork
+from fastnst.networks import OwnNetwork, TransformerNetwork
 from fastnst.networks.transformer import OUTPUT_RANGE
 from fastnst.training.module import StyleTransferModule
 
@@ -31,7 +32,11 @@ def begin_from(module: StyleTransferModule, model: str, styles: Sequence[Tensor]
     Raises:
         InputError: it cannot be read, or its network is another one.
     """
-    given, network = load_model(find_model(model)).network, module.network
+    network = module.network
+    if isinstance(network, OwnNetwork):
+        network.load_state_dict(load_model(find_model(model), deepcopy(network.body)).network.state_dict())
+        return
+    given = load_model(find_model(model)).network
     if {**given.arguments, "styles": None} != {**network.arguments, "styles": None}:
         raise InputError(
             f"initial={model}: its network is {given.arguments}, this run's is {network.arguments}: give a model of "
