@@ -54,7 +54,10 @@ class TorchvisionNetwork(nn.Module):
             model = _build(architecture)
             nodes = get_graph_node_names(model)[1]
             if not layers:
-                raise InputError(f"loss_network={architecture}: name its layers, of {nodes[1]} to {nodes[-1]}.")
+                raise InputError(
+                    f"loss_network={architecture}: name layers for loss.content_layers and loss.style_layers, of "
+                    f"{nodes[1]} to {nodes[-1]}."
+                )
             self.layers = sorted(set(layers), key=lambda layer: _place(layer, nodes, architecture))
             official, transforms, state = _weights_of(architecture, weights)  # what is misspelled costs no download
             network = create_feature_extractor(official or model, self.layers).eval()

@@ -148,7 +148,7 @@ def test_vgg_by_name():
         (("resnet18", ["layr2"], "random"), "resnet18 has no layer 'layr2'; near are layer2"),
         (("resnet18", ["fc"], "random"), r"its layer fc gives \(1, 1000\), no feature maps"),
         (("swin_t", ["features.1"], "random"), r"its layer features.1 gives \(1, .*no feature maps"),
-        (("resnet18", [], "random"), "resnet18: name its layers"),
+        (("resnet18", [], "random"), r"resnet18: name layers for loss\.content_layers and .*, of conv1 to fc"),
         (("resnet18", ["layer1"], "random", "average"), "pooling=average is for loss_network=vgg16 and vgg19"),
         (("resnet18", ["layer1"], "imagenet_caffe"), "'imagenet_caffe': expected torchvision, IMAGENET1K_V1, .*random"),
     ],

@@ -191,7 +191,10 @@ def test_preview_replaces_neither_of_its_two_pictures(optimize, tmp_path):
         (("content=photo.png", "style=nosuch"), "nosuch"),
         (("content=photo.png", "style=many", "style.images=[a.jpg,b.jpg]"), "style=many is for training"),
         (("content=photo.png", "loss.style_layers={relu3_4:1}"), "no layer 'relu3_4'"),
-        (("content=photo.png", "loss_network=vgg11"), "expected 'vgg16' or 'vgg19'"),
+        (
+            ("content=photo.png", "loss_network=vgg61"),
+            "unknown loss network 'vgg61': expected a classification network of torchvision; near",
+        ),
         (("content=photo.png", "size=4"), "at least 8x8 pixels"),
         (("content=photo.png", "style.size=4"), "at least 8x8 pixels"),
         (
