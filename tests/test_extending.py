@@ -50,10 +50,10 @@ def desk(tmp_path, photos, monkeypatch) -> Path:
     return tmp_path
 
 
-def options_of(word: str) -> list[str]:
+def options_of(word: str, script: str = "train") -> list[str]:
     """Those of the page's command with this word in it, but for the style."""
     (found,) = [one for one in COMMANDS if any(word in argument for argument in one)]
-    assert found[:3] == ["python", "scripts/train.py", "style=mosaic"]
+    assert found[:3] == ["python", f"scripts/{script}.py", "style=mosaic"]
     return found[3:]
 
 
@@ -178,6 +178,13 @@ def test_data_of_ones_own(desk, photos):
     assert "Training mosaic on photographs (my_file.Checkerboards)." in answer.out
     assert load_model("run/model.ckpt").card["data"] == {"source": "my_file.Checkerboards", "photographs": 0}
     assert Path("run/previews/latest.png").is_file()
+
+
+def test_another_loss_network(desk):
+    """The page's longer command, with random weights in the place of a file that the tests have not."""
+    options = [one if "weights=" not in one else "weights=random" for one in options_of("weights=", "preview")]
+    answer = run_script("preview", "content=photo.jpg", "size=32", "steps=1", "style.size=64", *options, cwd=desk)
+    assert answer.code == 0 and "style" in answer.out, answer.err
 
 
 @pytest.mark.parametrize(

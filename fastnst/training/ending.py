@@ -81,8 +81,9 @@ def finish(
         )
     print(f"Pictures:      {folder / 'previews' / 'latest.png'}")
     print(f"TensorBoard:   tensorboard --logdir {folder.parent}")
-    how = OWN_NETWORK if isinstance(module.network, OwnNetwork) else f"{called('stylize')} --model {{}}"
-    print(f"Stylize with:  {how.format(model)}", flush=True)
+    own = isinstance(module.network, OwnNetwork)
+    how = OWN_NETWORK.format(model) if own else f"{called('stylize')} --model {model}"
+    print(f"Stylize with:  {how}", flush=True)
     if received is not None:
         sys.exit(128 + received)
 

@@ -22,6 +22,7 @@ from fastnst.images.reading import read_image, read_picture
 from fastnst.images.resizing import resize_short_side
 from fastnst.losses import Objective, PerceptualLoss
 from fastnst.losses.from_settings import build_loss_network, build_objective
+from fastnst.losses.perceptual import current_arguments
 from fastnst.models.model_file import Model, find_model, load_model
 from fastnst.optimization import optimize_picture
 from fastnst.optimization.starts import starting_picture
@@ -193,6 +194,8 @@ def same_objective(models: Mapping[str, Model]) -> None:
     names = ("loss", "loss_network", "weights", "pooling", "style")
     cards = {name: dict(model.card.get("settings") or {}) for name, model in models.items()}
     for card in cards.values():  # the path of the style picture does not matter
+        if isinstance(card.get("loss"), dict):  # as those of older versions are understood
+            card["loss"] = {"terms": {}, **current_arguments(card["loss"])}
         card["style"] = {key: value for key, value in (card.get("style") or {}).items() if key != "image"}
     first, *others = cards
     for other in others:
