@@ -22,7 +22,7 @@ from fastnst.losses import PerceptualLoss, Term
 from fastnst.losses.from_settings import with_own_terms
 from fastnst.models.model_file import load_model, save_model
 from fastnst.networks import adapted
-from fastnst.own_classes import make
+from fastnst.settings.own_classes import make
 from fastnst.training.module import StyleTransferModule, pictures_in, tabulate
 from tests.conftest import PROJECT, Answer, events, load, run_script
 

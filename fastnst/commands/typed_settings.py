@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fastnst.errors import InputError
-from fastnst.own_classes import is_own
 from fastnst.places import shipped
 from fastnst.settings import OWN
+from fastnst.settings.own_classes import is_own
 
 CONFIGS = shipped("configs")
 DEFAULTS = {"data": "coco", "loss": "normalized", "trainer": "auto"}

@@ -14,7 +14,7 @@ from fastnst.features.architecture import CONVOLUTIONS_PER_BLOCK
 from fastnst.images.resizing import resize_short_side
 from fastnst.losses import PerceptualLoss, Term
 from fastnst.losses.perceptual import check_terms, current_arguments
-from fastnst.own_classes import is_own, make
+from fastnst.settings.own_classes import is_own, make
 
 
 def with_own_terms(loss: Mapping[str, Any]) -> dict[str, Any]:

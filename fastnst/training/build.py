@@ -17,8 +17,8 @@ from fastnst.images.reading import open_image
 from fastnst.losses.from_settings import build_loss_network, build_objective, with_own_terms
 from fastnst.models.model_file import current_commit, find_model, load_model
 from fastnst.networks import TransformerNetwork, build_network
-from fastnst.own_classes import TARGET, is_own, make
 from fastnst.settings import DataSettings, NetworkSettings, OwnDataSettings, OwnNetworkSettings, TrainSettings
+from fastnst.settings.own_classes import TARGET, is_own, make
 from fastnst.training.callbacks.non_finite_guard import NonFiniteGuard
 from fastnst.training.callbacks.output_watch import OutputWatch
 from fastnst.training.callbacks.previews import Previews, fixed_pictures
