@@ -16,6 +16,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from fastnst.command_line import called
+from fastnst.demo.apprentice import Apprentice
 from fastnst.errors import InputError
 from fastnst.images.reading import read_image_with_alpha
 from fastnst.images.saving import save_image
@@ -67,19 +68,16 @@ class Atelier:
         )
         if not paths:
             raise InputError(f"no trained styles are here: train one ({called('train')} --help), or give --model.")
+        self.device, self.max_seconds = device, max_seconds
         self.models: dict[str, Model] = {}
+        self.stylizers: dict[str, Stylizer] = {}
+        self.locks: dict[str, threading.Lock] = {}
+        self.ends: dict[str, float] = {}
         for path in paths:
             model = load_model(path)
             several = {name: pick(model, {name: 1}) for name in style_names(model)}
             for name, one in (several or {style_name(path, model.card): model}).items():
-                self.models[name if name not in self.models else f"{name} {len(self.models) + 1}"] = one
-        self.stylizers = {name: Stylizer(model, device) for name, model in self.models.items()}
-        self.locks = {name: threading.Lock() for name in self.models}
-        self.max_seconds = max_seconds
-        self.ends: dict[str, float] = {}
-        for name, model in self.models.items():
-            for module in model.network.modules():
-                module.register_forward_pre_hook(lambda module, inputs, name=name: self._check_time(name))
+                self.add(name, one)
         forget_dead_demos()
         self.results = tempfile.TemporaryDirectory(
             prefix=PREFIX, dir=os.path.realpath(tempfile.gettempdir()), ignore_cleanup_errors=True
@@ -88,11 +86,22 @@ class Atelier:
         self.lock.acquire()
         self.uploads = Path(self.results.name) / "uploads"
         self.uploads.mkdir()
+        self.apprentice = Apprentice(Path(self.results.name))
 
     def close(self) -> None:
         """Delete all uploads and results; the end of the process does so, too."""
+        self.apprentice.stop()
         self.lock.release()
         self.results.cleanup()
+
+    def add(self, name: str, model: Model) -> str:
+        """Take a model of one style in; the name under which it is known, another one where ``name`` is taken."""
+        name = name if name not in self.models else f"{name} {len(self.models) + 1}"
+        for module in model.network.modules():
+            module.register_forward_pre_hook(lambda module, inputs: self._check_time(name))
+        self.stylizers[name], self.locks[name] = Stylizer(model, self.device), threading.Lock()
+        self.models[name] = model
+        return name
 
     def _check_time(self, style: str) -> None:
         if time.monotonic() > self.ends.get(style, float("inf")):
