@@ -19,6 +19,7 @@ from fastnst.models.model_file import current_commit, find_model, load_model
 from fastnst.networks import TransformerNetwork, build_network
 from fastnst.settings import DataSettings, NetworkSettings, OwnDataSettings, OwnNetworkSettings, TrainSettings
 from fastnst.settings.own_classes import TARGET, is_own, make
+from fastnst.training.callbacks.convergence import Convergence
 from fastnst.training.callbacks.non_finite_guard import NonFiniteGuard
 from fastnst.training.callbacks.output_watch import OutputWatch
 from fastnst.training.callbacks.previews import Previews, fixed_pictures
@@ -137,6 +138,7 @@ class Callbacks(NamedTuple):
     stop: StopOnSignals
     guard: NonFiniteGuard
     skipped: SkippedPhotos
+    convergence: Convergence
     curves: Curves
     previews: Previews
     files: RunFiles
@@ -178,6 +180,7 @@ def build_callbacks(
         StopOnSignals(abandon=not settings.trainer.compile),
         NonFiniteGuard(),
         SkippedPhotos(folder),
+        Convergence(),
         Curves(settings.trainer.log_every),
         Previews(folder / "previews", shown, styles, settings.preview_every, watch=OutputWatch()),
         RunFiles(folder, card, thumbnail(list(styles.values())), settings.save_every, fingerprint(pictures)),

@@ -66,6 +66,8 @@ def finish(
     model = folder / MODEL
     log_hyperparameters(trainer, settings, files.metrics)
     print(f"\n{trainer.global_step} of {settings.trainer.max_steps} steps in {files.seconds / 60:.1f} minutes.")
+    if received is None and (words := callbacks.convergence.words()) is not None:
+        print(words)
     if guard.skipped:
         halved = f" The learning rate was halved {guard.halvings} times." if guard.halvings else ""
         print(f"Steps skipped because a loss was not finite: {guard.skipped}.{halved}")
