@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -26,8 +27,9 @@ LARGEST_PAINTING = 50_000_000
 
 
 class Progress(NamedTuple):
-    """What is seen of a training: the newest preview, if there is one, how far it is, and at the end the model file."""
+    """What is seen of a training: its folder, the newest preview if any, how far it is, and at the end the model."""
 
+    run: Path
     preview: Path | None
     text: str
     model: Path | None = None
@@ -50,6 +52,7 @@ class Apprentice:
         self.most_seconds = most_seconds
         self.busy = threading.Lock()
         self.process: subprocess.Popen[str] | None = None
+        self.run: Path | None = None
 
     def learn(self, painting: str | os.PathLike | None) -> Iterator[Progress]:
         """Train on a picture; the last :class:`Progress` has the model.
@@ -63,19 +66,19 @@ class Apprentice:
         if not self.busy.acquire(blocking=False):
             raise InputError("Somebody else's painting is being learnt: try again in some minutes.")
         try:
-            run = self.folder / f"run_{time.time_ns()}"
-            save_image(picture, run.with_suffix(".png"))
-            yield from self._train(run)
+            self.run = Path(tempfile.mkdtemp(dir=self.folder))
+            save_image(picture, self.run / "painting.png")
+            yield from self._train(self.run)
         finally:
-            self.stop()
+            self._end()
             self.busy.release()
 
     def _train(self, run: Path) -> Iterator[Progress]:
         command = [
-            sys.executable, str(TRAIN), "style=custom", f"style.image={run.with_suffix('.png')}",
-            *self.options, f"output_dir={run}",
+            sys.executable, str(TRAIN), "style=custom", f"style.image={run / 'painting.png'}",
+            *self.options, f"output_dir={run / 'run'}",
         ]  # fmt: skip
-        log = run.with_suffix(".log")
+        log, latest, model = run / "log.txt", run / "run" / "previews" / "latest.png", run / "run" / "model.ckpt"
         with open(log, "w") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=out, text=True, start_new_session=True)
         started, seen = time.monotonic(), ""
@@ -83,23 +86,25 @@ class Apprentice:
             time.sleep(SECONDS)
             text = log.read_text(errors="replace").replace("\r", "\n")
             bars = re.findall(r"(\d+)/(\d+) \[\d.*?<([\d:?]+)", text)
-            preview = run / "previews" / "latest.png"
             now = f"{bars[-1][0]} of {bars[-1][1]} steps, {bars[-1][2]} left" if bars else "Starting ..."
             if now != seen:
                 seen = now
-                yield Progress(preview if preview.exists() else None, now)
+                yield Progress(run, latest if latest.exists() else None, now)
             if time.monotonic() - started > self.most_seconds:
-                self.stop()
-        model = run / "model.ckpt"
+                self._end()
         if not model.is_file():
             problems = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("error: ")]
             raise InputError(
                 problems[-1].removeprefix("error: ") if problems else "The training ended without a model."
             )
-        yield Progress(run / "previews" / "latest.png", f"Learnt in {time.monotonic() - started:.0f} s.", model)
+        yield Progress(run, latest, f"Learnt in {time.monotonic() - started:.0f} s.", model)
 
-    def stop(self) -> None:
-        """End the training as Ctrl-C does: it saves what it has learnt."""
+    def stop(self, run: Path | None = None) -> None:
+        """End the training as Ctrl-C does: it saves what it has learnt. With ``run``, only if it is this one's."""
+        if run is None or run == self.run:
+            self._end()
+
+    def _end(self) -> None:
         if self.process is not None and self.process.poll() is None:
             with suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGINT)

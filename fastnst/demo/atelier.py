@@ -73,11 +73,14 @@ class Atelier:
         self.stylizers: dict[str, Stylizer] = {}
         self.locks: dict[str, threading.Lock] = {}
         self.ends: dict[str, float] = {}
+        self.taken: dict[str, int] = {}
+        self.learnt: dict[str, float] = {}
         for path in paths:
             model = load_model(path)
             several = {name: pick(model, {name: 1}) for name in style_names(model)}
             for name, one in (several or {style_name(path, model.card): model}).items():
                 self.add(name, one)
+        self.shipped = list(self.models)
         forget_dead_demos()
         self.results = tempfile.TemporaryDirectory(
             prefix=PREFIX, dir=os.path.realpath(tempfile.gettempdir()), ignore_cleanup_errors=True
@@ -96,7 +99,8 @@ class Atelier:
 
     def add(self, name: str, model: Model) -> str:
         """Take a model of one style in; the name under which it is known, another one where ``name`` is taken."""
-        name = name if name not in self.models else f"{name} {len(self.models) + 1}"
+        self.taken[name] = self.taken.get(name, 0) + 1
+        name = name if self.taken[name] == 1 else f"{name} {self.taken[name]}"
         for module in model.network.modules():
             module.register_forward_pre_hook(lambda module, inputs: self._check_time(name))
         self.stylizers[name], self.locks[name] = Stylizer(model, self.device), threading.Lock()
@@ -107,18 +111,23 @@ class Atelier:
         if time.monotonic() > self.ends.get(style, float("inf")):
             raise InputError(f"This takes more than {self.max_seconds:g} seconds: choose a smaller longer side.")
 
-    def thumbnails(self) -> list[tuple[object, str]]:
-        """Each style's picture, grey where the model file has none, and its name."""
+    def add_painting(self, path: Path) -> str:
+        """Take in the model of a visitor's painting, for as long as results are kept; its name."""
+        name = self.add("your painting", load_model(path))
+        self.learnt[name] = time.time()
+        return name
+
+    def thumbnails(self, names: Sequence[str]) -> list[tuple[object, str]]:
+        """Each of these styles' picture, grey where there is none, and its name."""
         grey = torch.full((3, 64, 64), 0.5)
-        return [
-            (to_pil(grey if model.thumbnail is None else model.thumbnail), name) for name, model in self.models.items()
-        ]
+        pictures = [self.models[name].thumbnail if name in self.models else None for name in names]
+        return [(to_pil(grey if one is None else one), name) for one, name in zip(pictures, names, strict=True)]
 
     def paint(self, style: str, picture: str | os.PathLike | None, controls: Controls) -> Painted:
         """Stylize a picture file as the command line does.
 
         Raises:
-            InputError: no picture was given, or it cannot be read or is too large.
+            InputError: no picture was given, it cannot be read or is too large, or the style is forgotten.
         """
         if picture is None:
             raise InputError("Give a picture first: upload one, or use the camera.")
@@ -126,6 +135,8 @@ class Atelier:
         self.forget_old_results()
         if size_of(self.results.name) > ROOM:
             raise InputError("There is no room for more pictures on this machine: try again later.")
+        if style not in self.models:
+            raise InputError("A painting is forgotten after an hour: choose another style, or have it learnt again.")
         content, alpha = read_image_with_alpha(picture, max_pixels=MAX_PIXELS)
         if not self.locks[style].acquire(timeout=self.max_seconds):
             raise InputError("Too many pictures of this style are being painted: try again later.")
@@ -144,9 +155,12 @@ class Atelier:
         return Painted(before, after, f"{style}: {width} x {height} in {time.perf_counter() - started:.1f} s.")
 
     def forget_old_results(self) -> None:
-        """Delete results older than :data:`KEPT_SECONDS` (the page keeps copies of those that it still shows), and
-        uploads that were broken off."""
+        """Delete results and visitors' paintings older than :data:`KEPT_SECONDS` (the page keeps copies of pictures
+        that it still shows), and uploads that were broken off."""
         now = time.time()
+        for name in [name for name, since in self.learnt.items() if now - since > KEPT_SECONDS]:
+            for known in (self.models, self.stylizers, self.locks, self.ends, self.learnt):
+                known.pop(name, None)
         for path in Path(self.results.name).iterdir():
             if path.is_dir() and path != self.uploads and now - path.stat().st_mtime > KEPT_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)

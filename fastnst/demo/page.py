@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from fastnst.demo.atelier import KEPT_SECONDS, Atelier
 from fastnst.errors import InputError
 from fastnst.images.color import COLOR_MODES
-from fastnst.models.model_file import load_model
 from fastnst.stylization.controls import Controls
 
 if TYPE_CHECKING:
@@ -34,9 +33,8 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
     except ImportError as error:
         raise InputError(f"the page needs the package {error.name}: pip install 'fastnst[demo]'.") from None
 
-    def choose(event):
-        name = list(atelier.models)[event.index]
-        return name, f"Style: **{name}**"
+    def choose(names, event):
+        return names[event.index], f"Style: **{names[event.index]}**"
 
     choose.__annotations__["event"] = gr.SelectData  # gradio asks for the class; here it would be a string
 
@@ -53,29 +51,31 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
         files = (str(painted.before), str(painted.after))
         return files, gr.DownloadButton(value=files[1], interactive=True), painted.text
 
-    def learn(painting: str | None):
+    def learn(painting: str | None, names: list[str]):
         nothing = gr.skip()
         try:
             for seen in atelier.apprentice.learn(painting):
                 shown = nothing if seen.preview is None else str(seen.preview)
                 if seen.model is None:
-                    yield shown, seen.text, nothing, nothing, nothing, nothing
+                    yield shown, seen.text, nothing, nothing, nothing, nothing, nothing, seen.run
                     continue
-                name = atelier.add("your painting", load_model(seen.model))
-                keep = gr.DownloadButton(value=str(seen.model), interactive=True)
-                yield shown, seen.text, keep, gr.Gallery(atelier.thumbnails()), name, f"Style: **{name}**"
+                names = [*names, name := atelier.add_painting(seen.model)]
+                keep, shelf = gr.DownloadButton(value=str(seen.model), interactive=True), atelier.thumbnails(names)
+                yield shown, seen.text, keep, gr.Gallery(shelf), names, name, f"Style: **{name}**", None
         except InputError as error:
             text = str(error) if painting is None else str(error).replace(str(painting), Path(painting).name)
             raise gr.Error(text, title="This did not work", print_exception=False) from None
 
     with gr.Blocks(title="fastnst", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as page:
         gr.Markdown(f"# fastnst\n{HINT}")
-        style = gr.State(first := next(iter(atelier.models)))
+        names = gr.State(atelier.shipped)  # and this visitor's own paintings
+        style = gr.State(first := atelier.shipped[0])
+        run = gr.State(None)  # of this visitor's painting, while it is being learnt
         with gr.Row():
             with gr.Column():
                 gallery = gr.Gallery(
-                    atelier.thumbnails(), label="Style", columns=4, height=320, allow_preview=False, selected_index=0,
-                    interactive=False, buttons=[], elem_id="styles",
+                    atelier.thumbnails(atelier.shipped), label="Style", columns=4, height=320, allow_preview=False,
+                    selected_index=0, interactive=False, buttons=[], elem_id="styles",
                 )  # fmt: skip
                 chosen = gr.Markdown(f"Style: **{first}**", elem_id="chosen")
                 picture = gr.Image(
@@ -106,14 +106,19 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
                 result = gr.ImageSlider(label="Before and after", type="filepath", format="png", interactive=False)
                 status = gr.Markdown("", elem_id="status")
                 download = gr.DownloadButton("Download", interactive=False, elem_id="download")
-        gallery.select(choose, None, [style, chosen])
+        gallery.select(choose, [names], [style, chosen])
         button.click(
             paint,
             [style, picture, strength, colors, scale, detail, side],
             [result, download, status],
             concurrency_limit=USERS_AT_ONCE,
         )
-        begin.click(learn, [painting], [preview, learnt, keep, gallery, style, chosen], concurrency_limit=USERS_AT_ONCE)
-        stop.click(atelier.apprentice.stop, None, None, queue=False)
+        begin.click(
+            learn,
+            [painting, names],
+            [preview, learnt, keep, gallery, names, style, chosen, run],
+            concurrency_limit=USERS_AT_ONCE,
+        )
+        stop.click(lambda run: run and atelier.apprentice.stop(run), [run], None, queue=False)
     page.queue(max_size=WAITING)
     return page
