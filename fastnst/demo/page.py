@@ -119,6 +119,6 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
             [preview, learnt, keep, gallery, names, style, chosen, run],
             concurrency_limit=USERS_AT_ONCE,
         )
-        stop.click(lambda run: run and atelier.apprentice.stop(run), [run], None, queue=False)
+        stop.click(lambda run: None if run is None else atelier.apprentice.stop(run), [run], None, queue=False)
     page.queue(max_size=WAITING)
     return page
