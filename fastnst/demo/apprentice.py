@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +18,8 @@ from typing import NamedTuple
 from fastnst.errors import InputError
 from fastnst.images.reading import read_image
 from fastnst.images.saving import save_image
+from fastnst.places import python_path
 
-TRAIN = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
 SECONDS = 0.5
 """Between two looks at the training."""
 LARGEST_PAINTING = 50_000_000
@@ -40,13 +40,11 @@ class Apprentice:
 
     Args:
         folder: where runs lie; whoever gives it deletes it.
-        options: of scripts/train.py.
+        options: of the command train.
         most_seconds: a training that takes longer is stopped, and what it has learnt is kept.
     """
 
-    def __init__(
-        self, folder: Path, options: tuple[str, ...] = ("experiment=minute",), most_seconds: float = 900
-    ) -> None:
+    def __init__(self, folder: Path, options: Sequence[str], most_seconds: float = 900) -> None:
         self.folder = folder
         self.options = options
         self.most_seconds = most_seconds
@@ -75,12 +73,15 @@ class Apprentice:
 
     def _train(self, run: Path) -> Iterator[Progress]:
         command = [
-            sys.executable, str(TRAIN), "style=custom", f"style.image={run / 'painting.png'}",
+            sys.executable, "-m", "fastnst", "train", "style=custom", f"style.image={run / 'painting.png'}",
             *self.options, f"output_dir={run / 'run'}",
         ]  # fmt: skip
         log, latest, model = run / "log.txt", run / "run" / "previews" / "latest.png", run / "run" / "model.ckpt"
         with open(log, "w") as out:
-            self.process = subprocess.Popen(command, stdout=out, stderr=out, text=True, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdout=out, stderr=out, text=True, start_new_session=True,
+                env={**os.environ, "PYTHONPATH": python_path()},
+            )  # fmt: skip
         started, seen = time.monotonic(), ""
         while self.process.poll() is None:
             time.sleep(SECONDS)

@@ -57,12 +57,19 @@ class Atelier:
         models: paths or names of models; none: all that are found by name.
         device: as for :class:`~fastnst.stylization.Stylizer`.
         max_seconds: for one picture.
+        learning: options of the command train, for visitors' own paintings; None: they cannot have any learnt.
 
     Raises:
         InputError: there is no model, or one cannot be read.
     """
 
-    def __init__(self, models: Sequence[str] = (), device: str | None = None, max_seconds: float = MAX_SECONDS) -> None:
+    def __init__(
+        self,
+        models: Sequence[str] = (),
+        device: str | None = None,
+        max_seconds: float = MAX_SECONDS,
+        learning: Sequence[str] | None = None,
+    ) -> None:
         paths = [find_model(name) for name in models] or sorted(
             {path.name: path for folder in reversed(model_folders()) for path in folder.glob("*.ckpt")}.values()
         )
@@ -89,11 +96,12 @@ class Atelier:
         self.lock.acquire()
         self.uploads = Path(self.results.name) / "uploads"
         self.uploads.mkdir()
-        self.apprentice = Apprentice(Path(self.results.name))
+        self.apprentice = None if learning is None else Apprentice(Path(self.results.name), learning)
 
     def close(self) -> None:
         """Delete all uploads and results; the end of the process does so, too."""
-        self.apprentice.stop()
+        if self.apprentice is not None:
+            self.apprentice.stop()
         self.lock.release()
         self.results.cleanup()
 

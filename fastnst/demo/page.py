@@ -33,6 +33,8 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
     except ImportError as error:
         raise InputError(f"the page needs the package {error.name}: pip install 'fastnst[demo]'.") from None
 
+    apprentice = atelier.apprentice
+
     def choose(names, event):
         return names[event.index], f"Style: **{names[event.index]}**"
 
@@ -53,8 +55,9 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
 
     def learn(painting: str | None, names: list[str]):
         nothing = gr.skip()
+        assert apprentice is not None
         try:
-            for seen in atelier.apprentice.learn(painting):
+            for seen in apprentice.learn(painting):
                 shown = nothing if seen.preview is None else str(seen.preview)
                 if seen.model is None:
                     yield shown, seen.text, nothing, nothing, nothing, nothing, nothing, seen.run
@@ -65,6 +68,10 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
         except InputError as error:
             text = str(error) if painting is None else str(error).replace(str(painting), Path(painting).name)
             raise gr.Error(text, title="This did not work", print_exception=False) from None
+
+    def stop_own(run: Path | None) -> None:
+        if apprentice is not None and run is not None:
+            apprentice.stop(run)
 
     with gr.Blocks(title="fastnst", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as page:
         gr.Markdown(f"# fastnst\n{HINT}")
@@ -90,7 +97,7 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
                 detail = gr.Slider(0, 1, 0, step=0.05, label="Detail of the photograph")
                 side = gr.Slider(256, 4096, 1600, step=64, label="Longer side at most, in pixels")
                 button = gr.Button("Paint", variant="primary", elem_id="paint")
-                with gr.Accordion("Your own painting", open=False, elem_id="own"):
+                with gr.Accordion("Your own painting", open=False, elem_id="own", visible=apprentice is not None):
                     painting = gr.Image(
                         label="Painting", type="filepath", image_mode=None, format="png",
                         sources=["upload", "clipboard"], elem_id="painting",
@@ -119,6 +126,6 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
             [preview, learnt, keep, gallery, names, style, chosen, run],
             concurrency_limit=USERS_AT_ONCE,
         )
-        stop.click(lambda run: None if run is None else atelier.apprentice.stop(run), [run], None, queue=False)
+        stop.click(stop_own, [run], None, queue=False)
     page.queue(max_size=WAITING)
     return page

@@ -24,7 +24,7 @@ def painting(tmp_path):
 
 def test_learns_shows_and_paints(tmp_path, painting, small):
     save_model(tmp_path / "blue.ckpt", build_network("transformer", {"width": 4, "residual_blocks": 1}), {})
-    atelier = Atelier([str(tmp_path / "blue.ckpt")], "cpu")
+    atelier = Atelier([str(tmp_path / "blue.ckpt")], "cpu", learning=[])
     options = (*small, "trainer.max_steps=8", "preview_every=2", "final_photos=0")
     atelier.apprentice = Apprentice(tmp_path, options)
     seen = list(atelier.apprentice.learn(painting))
