@@ -21,7 +21,7 @@ from fastnst.errors import InputError
 from fastnst.images.reading import read_image_with_alpha
 from fastnst.images.saving import save_image
 from fastnst.images.tensors import to_pil
-from fastnst.models.model_file import Model, find_model, load_model, model_folders, style_name
+from fastnst.models.model_file import BASE, Model, find_model, load_model, model_folders, style_name
 from fastnst.models.styles import pick, style_names
 from fastnst.stylization import Stylizer
 from fastnst.stylization.controls import Controls
@@ -71,7 +71,12 @@ class Atelier:
         learning: Sequence[str] | None = None,
     ) -> None:
         paths = [find_model(name) for name in models] or sorted(
-            {path.name: path for folder in reversed(model_folders()) for path in folder.glob("*.ckpt")}.values()
+            {
+                path.name: path
+                for folder in reversed(model_folders())
+                for path in folder.glob("*.ckpt")
+                if path.stem != BASE  # trained to begin from: it paints no painting
+            }.values()
         )
         if not paths:
             raise InputError(f"no trained styles are here: train one ({called('train')} --help), or give --model.")

@@ -35,6 +35,8 @@ FORMAT = "fastnst-model"
 FORMAT_VERSION = 1
 SHIPPED = shipped("checkpoints")
 """Where the trained styles of this project lie."""
+BASE = "base"
+"""Name of the shipped model that a new painting is learnt from."""
 
 
 class Model(NamedTuple):
