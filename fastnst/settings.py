@@ -49,6 +49,7 @@ class LossSettings:
     tv_weight: float
     tv_form: str
     tv_range: float
+    stability_weight: float
 
 
 @dataclass

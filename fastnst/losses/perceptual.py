@@ -45,6 +45,12 @@ class Objective(NamedTuple):
     weighted: dict[str, Tensor]
     layers: dict[str, Tensor]
 
+    def plus(self, name: str, value: Tensor, weight: float) -> Objective:
+        """With one more term."""
+        more = {name: weight * value}
+        terms = {**self.terms, name: value}
+        return Objective(self.total + more[name], terms, {**self.weighted, **more}, self.layers)
+
 
 class PerceptualLoss(nn.Module):
     """Content, style and total variation (Johnson, Alahi & Fei-Fei 2016, section 3.2).
@@ -62,6 +68,8 @@ class PerceptualLoss(nn.Module):
             paper's, the others make a weight mean the same for every photograph, painting and loss network.
         tv_form: ``"squared"`` or ``"l1"``.
         tv_range: pixel range in which the total variation is measured: 1 for [0, 1]; 255 for the paper's.
+        stability_weight: of :func:`~fastnst.losses.functional.stability_loss`, which training adds, as it needs the
+            network; at least 0.
 
     Raises:
         InputError: a weight is negative, content and style both count nothing, or a layer is missing.
@@ -81,15 +89,16 @@ class PerceptualLoss(nn.Module):
         style_distance: str = "unsquared",
         tv_form: str = "squared",
         tv_range: float = 1.0,
+        stability_weight: float = 0.0,
     ) -> None:
         super().__init__()
         weights = {
             "content": content_weight, "style": style_weight, "moments": moments_weight, "total_variation": tv_weight,
         }  # fmt: skip
-        values = [*weights.values(), *content_layers.values(), *style_layers.values()]
+        values = [*weights.values(), stability_weight, *content_layers.values(), *style_layers.values()]
         if any(not isinstance(value, int | float) or not 0 <= value < math.inf for value in values):
             raise InputError(
-                f"loss weights {weights}, {dict(content_layers)}, {dict(style_layers)}: expected numbers of at least 0."
+                f"loss weights {weights}, stability {stability_weight!r}, {dict(content_layers)}, {dict(style_layers)}: expected numbers of at least 0."
             )
         if not isinstance(tv_range, int | float) or not 0 < tv_range < math.inf:
             raise InputError(f"loss.tv_range={tv_range!r}: expected a number above 0.")
@@ -106,6 +115,7 @@ class PerceptualLoss(nn.Module):
         self.vgg = vgg
         self.content_layers = {layer: float(weight) for layer, weight in content_layers.items() if weight > 0}
         self.style_layers = {layer: float(weight) for layer, weight in style_layers.items() if weight > 0}
+        self.stability_weight = float(stability_weight)
         self.weights = {name: float(weight) for name, weight in weights.items()}
         if not any((content_weight and self.content_layers, (style_weight or moments_weight) and self.style_layers)):
             raise InputError("content and style weights are all zero: give one of them, and a layer, a weight above 0.")

@@ -32,12 +32,13 @@ def begin_from(module: StyleTransferModule, model: str, styles: Sequence[Tensor]
         InputError: it cannot be read, or its network is another one.
     """
     given, network = load_model(find_model(model)).network, module.network
-    if {**given.arguments, "styles": None} != {**network.arguments, "styles": None}:
+    free = {"styles": None, "grain": None}  # which change no weights but those of the normalisations
+    if {**given.arguments, **free} != {**network.arguments, **free}:
         raise InputError(
             f"initial={model}: its network is {given.arguments}, this run's is {network.arguments}: give a model of "
             "the same network, or network.arguments that are its own."
         )
-    if given.arguments != network.arguments and (rows := given.arguments["styles"]):
+    if given.arguments["styles"] != network.arguments["styles"] and (rows := given.arguments["styles"]):
         given = given.of_style(torch.full((rows,), 1 / rows))
     own = network.state_dict()
     network.load_state_dict({name: value.expand_as(own[name]) for name, value in given.state_dict().items()})
