@@ -131,8 +131,8 @@ def stability_loss(stylized: Tensor, expected: Tensor, visible: Tensor) -> Tenso
         expected: the photographs' stylized pictures, moved likewise.
         visible: (1, 1, H, W), 1 or 0.
     """
-    squares = (stylized.float() - expected.float()).square() * visible
-    return squares.sum() / (visible.sum() * squares[:, :, 0, 0].numel()).clamp(min=1)
+    squares = (stylized.float() - expected.float()).square().mean(dim=(0, 1)) * visible[0, 0]
+    return squares.sum() / visible.sum().clamp(min=1)
 
 
 def total_variation(pictures: Tensor, form: str = "squared") -> Tensor:

@@ -98,7 +98,8 @@ class PerceptualLoss(nn.Module):
         values = [*weights.values(), stability_weight, *content_layers.values(), *style_layers.values()]
         if any(not isinstance(value, int | float) or not 0 <= value < math.inf for value in values):
             raise InputError(
-                f"loss weights {weights}, stability {stability_weight!r}, {dict(content_layers)}, {dict(style_layers)}: expected numbers of at least 0."
+                f"loss weights {weights}, {stability_weight!r}, {dict(content_layers)}, {dict(style_layers)}: "
+                "expected numbers of at least 0."
             )
         if not isinstance(tv_range, int | float) or not 0 < tv_range < math.inf:
             raise InputError(f"loss.tv_range={tv_range!r}: expected a number above 0.")

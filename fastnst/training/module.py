@@ -115,7 +115,9 @@ class StyleTransferModule(pl.LightningModule):
         else:
             objective = self.loss(stylized, content)
         if self.loss.stability_weight:
-            objective = objective.plus("stability", self.stability(stylized, content, styles), self.loss.stability_weight)
+            objective = objective.plus(
+                "stability", self.stability(stylized, content, styles), self.loss.stability_weight
+            )
         penalty = self.range_weight * objective.total.detach() * excess
         self._record("train", objective, penalty)
         return objective.total + penalty

@@ -48,6 +48,11 @@ class Motion(NamedTuple):
         moved = _warp(_array(before), self.positions, cv2.INTER_CUBIC)
         return torch.from_numpy(moved).permute(2, 0, 1).clamp(0, 1)
 
+    def after(self, earlier: Motion) -> Motion:
+        """This motion and the one before it as one; trusted as far as the less sure of them."""
+        positions, trust = (_warp(values, self.positions) for values in earlier)
+        return Motion(positions, np.minimum(self.trust, trust))
+
 
 class Flow:
     """Optical flow between consecutive frames (DIS, Kroeger et al. 2016, arXiv 1603.03590) and where to trust it.

@@ -70,3 +70,15 @@ def test_nothing_is_carried_over_a_cut(frames):
     assert (steady(other, flow(other)) - other).abs().mean() < 0.03
     with pytest.raises(InputError, match="temporal=1"):
         Steady(1.0)
+
+
+def test_two_motions_as_one(frames):
+    flow = Flow()
+    flow(frames[0])
+    first, second = flow(frames[1]), flow(frames[2])
+    positions, trust = second.after(first)
+    rows, columns = np.mgrid[:96, :120]
+    inner = (slice(15, -15), slice(15, -15))
+    assert np.abs(positions[..., 0] - columns - 4)[inner].mean() < 0.6
+    assert np.abs(positions[..., 1] - rows - 2)[inner].mean() < 0.6
+    assert (trust <= second.trust).all() and trust[inner].mean() > 0.7
