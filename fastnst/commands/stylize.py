@@ -80,6 +80,7 @@ def argument_parser() -> ArgumentParser:
     add("--end", type=seconds, help="videos: up to this time")
     add("--temporal", type=float, nargs="?", const=0.8, help="steadier frames, 0 to below 1 (without number: 0.8)")
     add("--stats", action="store_true", help="videos and animations: print how much the result flickers")
+    add("--resume", action="store_true", help="videos: go on with an interrupted one instead of starting over")
     add("--compare", action="store_true", help="write before and after side by side")
     add("--sheet", type=Path, help="also lay all befores and afters out in one picture")
     add("--info", action="store_true", help="print the model's card and stop")
@@ -122,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
         sources = sample_photos() if str(source) == "samples" and not source.exists() else [source]
         work = plan(
             sources, options.output, "+".join(names),
-            kind=options.format, sheet=options.sheet, overwrite=options.overwrite,
+            kind=options.format, sheet=options.sheet, overwrite=options.overwrite, resume=options.resume,
         )  # fmt: skip
         if options.passage is not None:
             require_moving(work)
@@ -230,7 +231,7 @@ def how(options: argparse.Namespace) -> tuple[Any, Any]:
     handling = Handling(
         options.quality, options.overwrite, options.max_pixels, options.compare,
         options.start, options.end, options.temporal, options.stats, options.max_frames,
-        options.passage,
+        options.passage, options.resume,
     )  # fmt: skip
     warnings.filterwarnings("ignore", module="PIL")  # our own limits and refusals answer, in one line
     if options.max_pixels > MAX_PIXELS:

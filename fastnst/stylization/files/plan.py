@@ -9,6 +9,7 @@ from pathlib import Path
 from fastnst.errors import InputError
 from fastnst.images.listing import list_images
 from fastnst.images.saving import savable_extensions
+from fastnst.stylization.moving.parts import parts_folder
 from fastnst.stylization.moving.video_reader import VIDEO_EXTENSIONS
 from fastnst.stylization.moving.video_writer import CODECS
 from fastnst.stylization.probe import ANIMATED, ANIMATION, VIDEO, probe
@@ -22,6 +23,7 @@ def plan(
     kind: str | None = None,
     sheet: Path | None = None,
     overwrite: bool = False,
+    resume: bool = False,
 ) -> list[tuple[Path, Path]]:
     """:func:`pairs` of everything there is to do, checked before anything is painted.
 
@@ -32,6 +34,7 @@ def plan(
         kind: likewise.
         sheet: a picture that is written, too.
         overwrite: files that are there already may be replaced, though never the input.
+        resume: likewise videos that were interrupted.
 
     Raises:
         InputError: no input, or an output that cannot hold it, or that is taken.
@@ -42,7 +45,7 @@ def plan(
     if len({output for _, output in work}) < len(work):
         raise InputError(f"--output {output} is one file for {len(work)} pictures: give a folder.")
     outputs = [output for _, output in work] + ([] if sheet is None else [sheet])
-    taken = [output for output in outputs if output.exists()]
+    taken = [path for path in outputs if path.exists() and not (resume and parts_folder(path).exists())]
     if taken and not overwrite:
         raise InputError(
             f"{taken[0]} exists ({len(taken)} in all): add --overwrite to replace, or give another --output."

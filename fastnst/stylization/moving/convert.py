@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -47,6 +47,8 @@ def stylize_moving(
     end: float | None = None,
     quality: int = 95,
     overwrite: bool = False,
+    resume: bool = False,
+    settings: Mapping[str, Any] | None = None,
     max_pixels: int = MAX_PIXELS,
     max_frames: int = MAX_FRAMES,
     progress: Callable[[int, int | None], None] | None = None,
@@ -61,6 +63,8 @@ def stylize_moving(
         end: seconds, videos only; None: to the end.
         quality: 1 to 100.
         overwrite: replace a file that is there already.
+        resume: go on with a video that was interrupted, if it was.
+        settings: everything that the painter's frames depend on; only a video with the same is resumed.
         max_pixels: limit for one frame.
         max_frames: limit for an animation, read or written.
         progress: is told the number of finished frames and of all, where that is known.
@@ -86,9 +90,12 @@ def stylize_moving(
 
     if Path(output).suffix.lower() in CODECS:
         reader = video if is_video else _AnimationAsVideo(animation)
-        writer = VideoWriter(output, reader, quality, overwrite)  # type: ignore[arg-type]
+        described = {"start": start, "end": end, "quality": quality, **(settings or {})}
+        writer = VideoWriter(output, reader, quality, overwrite, resume, described)  # type: ignore[arg-type]
         stylize_video(reader, writer, painter, tell)  # type: ignore[arg-type]
         return Outcome(writer.frames, writer.left_out, reader.problem)
+    if resume:
+        raise InputError(f"{output}: animations are written at once; --resume is for videos.")
     if is_video:
         _check_size(source, video.stream.width, video.stream.height, (total or 0) / SEVERAL, max_pixels)
         if (total or 0) > max_frames:

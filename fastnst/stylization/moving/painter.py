@@ -1,21 +1,36 @@
-"""From frame to frame: stylize, steady, measure."""
+"""From frame to frame: look where things move, stylize, steady and measure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from torch import Tensor
 
 from fastnst.stylization.controls import Controls
-from fastnst.stylization.moving.optical_flow import Flow
+from fastnst.stylization.moving.optical_flow import Flow, Motion
 from fastnst.stylization.moving.passage import Passage
 from fastnst.stylization.moving.steadiness import Flicker, Steady
 from fastnst.stylization.stylizer import Stylizer
 
 
+class Seen(NamedTuple):
+    """A frame (3, H, W) in [0, 1], and its motion from the one before where anybody asks for it."""
+
+    source: Tensor
+    motion: Motion | None
+
+
+class Painted(NamedTuple):
+    """A frame, and the stylized one."""
+
+    seen: Seen
+    stylized: Tensor
+
+
 @dataclass
 class Painter:
-    """From a frame to the frame that is shown; called in their order.
+    """From a frame to the frame that is shown, in three steps which may run side by side, each called in their order.
 
     Attributes:
         stylizer: paints each by itself.
@@ -35,19 +50,33 @@ class Painter:
     passage: Passage | None = None
 
     def __post_init__(self) -> None:
-        self.flow = Flow() if self.steady or self.flicker else None
+        self.flow = Flow() if self.steady or self.flicker else None  # one for both
         self.painted = 0
 
     def __call__(self, picture: Tensor) -> Tensor:
         """(3, H, W) in [0, 1] to the same, of the size that the controls ask for."""
+        return self.finish(self.paint(self.look(picture)))
+
+    def look(self, picture: Tensor) -> Seen:
         source = self.controls.reduce(picture)
+        return Seen(source, self.flow(source) if self.flow else None)
+
+    def paint(self, seen: Seen) -> Painted:
         if self.passage is not None:
             self.stylizer.set_shares(self.passage.shares(self.painted))
         self.painted += 1
-        result = self.stylizer(source, self.controls)
-        motion = self.flow(source) if self.flow else None
+        return Painted(seen, self.stylizer(seen.source, self.controls))
+
+    def finish(self, painted: Painted) -> Tensor:
+        (source, motion), result = painted
         if self.steady is not None:
             result = self.steady(result, motion)
         if self.flicker is not None:
             self.flicker.add(source, result, motion)
         return result
+
+    def skip(self, seen: Seen, shown: Tensor | None) -> None:
+        """Pass over a frame that was painted in an earlier run and shown as (3, H, W)."""
+        self.painted += 1
+        if self.steady is not None and shown is not None:
+            self.steady.before = shown

@@ -32,11 +32,11 @@ class VideoFrame(NamedTuple):
     """A frame, upright.
 
     Attributes:
-        picture: (H, W, 3), RGB, 8 bit.
+        picture: (H, W, 3), RGB, 8 bit; between the steps of a pipeline, what they make of it.
         time: when it is shown, in seconds.
     """
 
-    picture: np.ndarray
+    picture: Any
     time: Fraction
 
 
