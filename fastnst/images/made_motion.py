@@ -13,6 +13,9 @@ from torch import Tensor
 SHIFT, ZOOM, TURN, GAIN, NOISE = 12.0, 0.08, 0.07, 0.15, 0.04
 """The most that :meth:`MadeMotion.draw` draws, either way: pixels, parts of 1, radians (4 degrees), parts of 1, and
 the noise's deviation in units of [0, 1]. A hand-held film has less from frame to frame; over a second it has this."""
+FAINT = 3
+"""Power of the noise's even distribution: half of it is under an eighth of the most, as in compressed films, where flat
+areas hold little else."""
 GRAINS = (1, 2, 4, 8)
 """Sides of the noise's grains in pixels: a sensor's has 1, a compressed film's errors are as large as its blocks."""
 
@@ -40,13 +43,12 @@ class MadeMotion(NamedTuple):
 
     @classmethod
     def draw(cls, random: np.random.Generator) -> MadeMotion:
-        """All of it at once, each evenly distributed, small motions as often as large ones."""
+        """All of it at once, each evenly distributed, small motions as often as large ones, and faint noise oftener."""
         length, angle = SHIFT * random.random(), 2 * math.pi * random.random()
         zoom, turn, gain = (most * random.uniform(-1, 1) for most in (ZOOM, TURN, GAIN))
-        return cls(
-            (length * math.cos(angle), length * math.sin(angle)), 1 + zoom, turn, 1 + gain, NOISE * random.random(),
-            int(random.choice(GRAINS)), int(random.integers(2**31)),
-        )  # fmt: skip
+        shift, noise = (length * math.cos(angle), length * math.sin(angle)), NOISE * random.random() ** FAINT
+        grain, seed = int(random.choice(GRAINS)), int(random.integers(2**31))
+        return cls(shift, 1 + zoom, turn, 1 + gain, noise, grain, seed)
 
     def carry(self, pictures: Tensor) -> Tensor:
         """Pictures (N, C, H, W) moved; bicubic, and what comes in from outside is mirrored."""

@@ -19,7 +19,14 @@ from fastnst.images.resizing import resize
 from fastnst.images.tensors import to_pil
 from fastnst.stylization.moving.animation import MAX_FRAMES, SEVERAL, AnimationReader, Frame, write_animation
 from fastnst.stylization.moving.pipeline import stylize_video
-from fastnst.stylization.moving.video_reader import UNSPECIFIED, VIDEO_EXTENSIONS, VideoFrame, VideoReader, import_av
+from fastnst.stylization.moving.video_reader import (
+    UNSPECIFIED,
+    VIDEO_EXTENSIONS,
+    Tags,
+    VideoFrame,
+    VideoReader,
+    import_av,
+)
 from fastnst.stylization.moving.video_writer import CODECS, VideoWriter
 
 
@@ -93,7 +100,7 @@ def stylize_moving(
         described = {"start": start, "end": end, "quality": quality, **(settings or {})}
         writer = VideoWriter(output, reader, quality, overwrite, resume, described)  # type: ignore[arg-type]
         stylize_video(reader, writer, painter, tell)  # type: ignore[arg-type]
-        return Outcome(writer.frames, writer.left_out, reader.problem)
+        return Outcome(writer.frames, [*reader.notes, *writer.left_out], reader.problem)
     if resume:
         raise InputError(f"{output}: animations are written at once; --resume is for videos.")
     if is_video:
@@ -109,7 +116,7 @@ def stylize_moving(
     count = write_animation(output, _painted(frames, painter, tell), loop, quality=quality, overwrite=overwrite)
     if not is_video:
         return Outcome(count, [], animation.problem)
-    notes = [f"{Path(output).suffix} holds no sound"] if video.others else []
+    notes = [*video.notes, *([f"{Path(output).suffix} holds no sound"] if video.others else [])]
     return Outcome(count, notes, video.problem)
 
 
@@ -159,13 +166,15 @@ class _AnimationAsVideo:
     def __init__(self, animation: AnimationReader) -> None:
         self.av: Any = import_av()
         self.animation, self.path = animation, animation.path
-        tags = SimpleNamespace(
-            color_primaries=UNSPECIFIED, color_trc=UNSPECIFIED, colorspace=UNSPECIFIED, color_range=0
-        )
-        self.stream = SimpleNamespace(time_base=Fraction(1, 1000), sample_aspect_ratio=None, codec_context=tags)
+        self.tags = Tags(UNSPECIFIED, UNSPECIFIED, UNSPECIFIED, 0)
+        self.stream = SimpleNamespace(time_base=Fraction(1, 1000), sample_aspect_ratio=None)
         self.container = SimpleNamespace(metadata={})
         self.others: list[Any] = []
+        self.notes: list[str] = []
         self.rate = Fraction(1000, 100)
+
+    def chapters(self) -> list[Any]:
+        return []
 
     @property
     def problem(self) -> str | None:

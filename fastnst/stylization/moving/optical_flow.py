@@ -20,7 +20,11 @@ CUT = 0.5
 """Where less than this part of a frame is found in the one before, it is another scene."""
 
 TRUST = 0.06
-"""Colour difference, in units of [0, 1], at which a moved pixel counts for exp(-1/2): the rest is noise and light."""
+"""Colour difference, in units of [0, 1], at which a moved pixel counts for exp(-1/2): the rest is noise and light.
+
+Of a frame with less contrast than :data:`CONTRAST`, as in a fade from black, it is less in proportion, for in the dark
+all colours are alike; never less than :data:`STEP`."""
+CONTRAST, STEP = 0.15, 1 / 255
 
 
 def import_cv2() -> Any:
@@ -101,7 +105,8 @@ class Flow:
         difference = self.cv2.absdiff(_array(now), _warp(_array(before), positions))
         difference = self.cv2.transform(difference, np.full((1, 3), 1 / 3))
         difference = self.cv2.GaussianBlur(difference, (5, 5), 0)
-        trust = visible * np.exp(-0.5 * (difference / TRUST) ** 2)
+        tolerance = max(STEP, TRUST * min(1.0, float(now.std()) / CONTRAST))
+        trust = visible * np.exp(-0.5 * (difference / tolerance) ** 2)
         return Motion(positions, trust) if trust.mean() >= CUT else None
 
     def _enlarged(self, flow: np.ndarray, height: int, width: int) -> np.ndarray:

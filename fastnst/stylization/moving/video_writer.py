@@ -85,6 +85,8 @@ class VideoWriter:
         except (self.av.FFmpegError, OSError) as error:
             raise InputError(f"{path} cannot be written ({reason(error)}).") from None
         self.container.metadata.update(reader.container.metadata)
+        if chapters := reader.chapters():
+            self.container.set_chapters(chapters)
 
     def _encoder(self, container: Any, height: int, width: int) -> Any:
         """The video stream, the same in the film and in all of its parts."""
@@ -98,8 +100,8 @@ class VideoWriter:
         with suppress(Exception):
             if source.sample_aspect_ratio:
                 stream.sample_aspect_ratio = source.sample_aspect_ratio
-        for tag in ("color_primaries", "color_trc", "colorspace", "color_range"):
-            setattr(stream.codec_context, tag, getattr(source.codec_context, tag))
+        for tag, value in self.reader.tags._asdict().items():
+            setattr(stream.codec_context, tag, value)
         return stream
 
     def _end_part(self) -> None:
@@ -160,7 +162,7 @@ class VideoWriter:
             self.part = container, self._encoder(container, *item.picture.shape[:2])
         container, stream = self.part
         frame = self.av.VideoFrame.from_ndarray(item.picture, format="rgb24")
-        tags = self.reader.stream.codec_context
+        tags = self.reader.tags
         frame = frame.reformat(
             format=stream.pix_fmt,
             dst_colorspace=tags.colorspace if tags.colorspace not in (0, UNSPECIFIED) else None,
