@@ -27,6 +27,7 @@ from fastnst.losses.functional import stability_loss
 from fastnst.models.model_file import find_model, load_model
 from fastnst.stylization import Stylizer
 from fastnst.stylization.moving.optical_flow import Flow, Motion
+from fastnst.stylization.moving.painter import Painter
 from fastnst.stylization.moving.steadiness import Flicker, Steady
 from fastnst.stylization.moving.video_reader import VideoFrame, VideoReader
 
@@ -85,15 +86,16 @@ def watch(film: Path | None, most: int | None, stylizers: Mapping[str, Stylizer]
     rows = {("source", False): Row(None)}
     for name in stylizers:
         rows |= {(name, False): Row(None), (name, True): Row(Steady())}
-    flow, since_first = Flow(), None
+    flow, calm, since_first = Flow(), Steady(), None
     for number, frame in enumerate(tqdm(frames_of(film), desc="Film", unit="frame", dynamic_ncols=True)):
         if number == most:
             break
         motion = flow(frame)
         since_first = motion if since_first is None or motion is None else motion.after(since_first)
-        pictures = {"source": frame, **{name: stylizer(frame) for name, stylizer in stylizers.items()}}
-        for (name, _), row in rows.items():
-            row.add(frame, pictures[name], motion, since_first)
+        seen = {False: frame, True: calm(frame, motion)}
+        for (name, temporal), row in rows.items():
+            stylized = frame if name == "source" else stylizers[name](seen[temporal])
+            row.add(frame, stylized, motion, since_first)
     if len(rows["source", False].columns) < 2:
         raise InputError(f"--film {film}: expected two frames or more.")
     return rows
@@ -101,14 +103,10 @@ def watch(film: Path | None, most: int | None, stylizers: Mapping[str, Stylizer]
 
 def made_errors(photo: Tensor, stylizer: Stylizer, temporal: bool) -> dict[str, float]:
     """Mean squared differences of a photograph's picture, moved, and the moved photograph's, by kind of motion."""
-    before, errors = stylizer(photo), {}
+    errors = {}
     for kind, motion in KINDS.items():
-        moved = motion.film(photo[None])[0]
-        after = stylizer(moved)
-        if temporal:
-            flow, steady = Flow(), Steady()
-            flow(photo), steady(before, None)
-            after = steady(after, flow(moved))
+        paint = Painter(stylizer, steady=Steady() if temporal else None)
+        before, after = paint(photo), paint(motion.film(photo[None])[0])
         visible = motion.visible(*photo.shape[-2:])
         errors[kind] = stability_loss(after[None], motion.carry(before[None]), visible).item()
     return errors

@@ -9,15 +9,17 @@ from torch import Tensor
 
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.moving.optical_flow import Flow, Motion
+from fastnst.stylization.moving.parts import LENGTH
 from fastnst.stylization.moving.passage import Passage
 from fastnst.stylization.moving.steadiness import Flicker, Steady
 from fastnst.stylization.stylizer import Stylizer
 
 
 class Seen(NamedTuple):
-    """A frame (3, H, W) in [0, 1], and its motion from the one before where anybody asks for it."""
+    """A frame (3, H, W) in [0, 1], what the network sees of it, and its motion where anybody asks for it."""
 
     source: Tensor
+    calm: Tensor
     motion: Motion | None
 
 
@@ -35,7 +37,8 @@ class Painter:
     Attributes:
         stylizer: paints each by itself.
         controls: for each of them.
-        steady: blends it with the one before; None: no.
+        steady: blends it with the one before, and so what the network sees: noise that makes strokes flicker, as that
+            of compressed films, is gone before it paints. None: no.
         flicker: measures the result; None: no.
         passage: takes the stylizer from style to style; None: it keeps its own.
 
@@ -51,7 +54,14 @@ class Painter:
 
     def __post_init__(self) -> None:
         self.flow = Flow() if self.steady or self.flicker else None  # one for both
-        self.painted = 0
+        self.calm = Steady(self.steady.amount) if self.steady else None
+        self.looked = self.painted = 0
+
+    def begin(self, kept: int, shown: Tensor) -> None:
+        """Go on after so many frames of an earlier run, the last of them shown as (3, H, W); look at that one first."""
+        self.looked, self.painted = kept - 1, kept
+        if self.steady is not None:
+            self.steady.before = shown
 
     def __call__(self, picture: Tensor) -> Tensor:
         """(3, H, W) in [0, 1] to the same, of the size that the controls ask for."""
@@ -59,24 +69,24 @@ class Painter:
 
     def look(self, picture: Tensor) -> Seen:
         source = self.controls.reduce(picture)
-        return Seen(source, self.flow(source) if self.flow else None)
+        motion = self.flow(source) if self.flow else None
+        if self.calm is None:
+            return Seen(source, source, motion)
+        if self.looked % LENGTH == 0:
+            self.calm.before = None  # each part begins by itself, so that a film can be resumed there
+        self.looked += 1
+        return Seen(source, self.calm(source, motion), motion)
 
     def paint(self, seen: Seen) -> Painted:
         if self.passage is not None:
             self.stylizer.set_shares(self.passage.shares(self.painted))
         self.painted += 1
-        return Painted(seen, self.stylizer(seen.source, self.controls))
+        return Painted(seen, self.stylizer(seen.calm, self.controls))
 
     def finish(self, painted: Painted) -> Tensor:
-        (source, motion), result = painted
+        (source, _, motion), result = painted
         if self.steady is not None:
             result = self.steady(result, motion)
         if self.flicker is not None:
             self.flicker.add(source, result, motion)
         return result
-
-    def skip(self, seen: Seen, shown: Tensor | None) -> None:
-        """Pass over a frame that was painted in an earlier run and shown as (3, H, W)."""
-        self.painted += 1
-        if self.steady is not None and shown is not None:
-            self.steady.before = shown

@@ -44,9 +44,11 @@ def stylize_video(
         KeyboardInterrupt: passed on after the file was closed; says what is in it, if there is one.
     """
     if isinstance(painter, Painter):
-        look, paint, finish, skip = painter.look, painter.paint, painter.finish, painter.skip
+        look, paint, finish = painter.look, painter.paint, painter.finish
+        if writer.kept:
+            painter.begin(writer.kept, writer.last_kept())
     else:
-        look, paint, finish, skip = _same, painter, _same, _same  # type: ignore[assignment]
+        look, paint, finish = _same, painter, _same  # type: ignore[assignment]
     ended = threading.Event()
     decoded, seen, painted, finished = (queue.Queue[Any](size) for size in (WAITING, HELD, HELD, WAITING))
     unread: list[BaseException] = []
@@ -111,7 +113,6 @@ def stylize_video(
             if isinstance(item, VideoFrame):
                 done += 1
                 if done <= writer.kept:
-                    skip(item.picture, writer.last_kept() if done == writer.kept else None)
                     item = item._replace(picture=None)
                 else:
                     item = item._replace(picture=paint(item.picture))
@@ -151,7 +152,7 @@ def _next(where: queue.Queue[Any], ended: threading.Event) -> Any:
     return None
 
 
-def _same(picture: Any, *_: Any) -> Any:
+def _same(picture: Any) -> Any:
     return picture
 
 

@@ -23,16 +23,16 @@ def photo() -> torch.Tensor:
 
 def test_errors_of_known_painters(photo):
     """The photograph itself errs by light and noise alone; a pattern fixed to the frame by every motion of it."""
-    own = under_motion.made_errors(photo, lambda picture: picture, temporal=False)
+    own = under_motion.made_errors(photo, lambda picture, controls: picture, temporal=False)
     assert all(own[kind] < 1e-6 for kind in ("pan", "zoom", "turn"))
     assert own["light"] == pytest.approx((0.1 * photo).square().mean().item(), rel=1e-3)
     assert own["noise"] == pytest.approx(0.02**2, rel=0.05)
     door = 0.2 * (torch.arange(128) % 16 < 8).float()
-    fixed = under_motion.made_errors(photo, lambda picture: 0.8 * picture + door, temporal=False)
+    fixed = under_motion.made_errors(photo, lambda picture, controls: 0.8 * picture + door, temporal=False)
 
     assert fixed["pan"] == pytest.approx(0.2**2 * 2.6 / 8, rel=0.2)
     assert fixed["zoom"] > 1e-3 and fixed["turn"] > 1e-3 and fixed["light"] < own["light"]
-    steadied = under_motion.made_errors(photo, lambda picture: 0.8 * picture + door, temporal=True)
+    steadied = under_motion.made_errors(photo, lambda picture, controls: 0.8 * picture + door, temporal=True)
     assert steadied["pan"] < 0.25 * fixed["pan"]
 
 

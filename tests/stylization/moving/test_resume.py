@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fastnst.errors import InputError
-from fastnst.stylization.moving import parts, video_writer
+from fastnst.stylization.moving import painter, parts, video_writer
 from fastnst.stylization.moving.convert import stylize_moving
 from fastnst.stylization.moving.painter import Painter
 from fastnst.stylization.moving.steadiness import Steady
@@ -16,7 +16,7 @@ LENGTH = 5
 
 @pytest.fixture(autouse=True)
 def short_parts(monkeypatch):
-    for module in (parts, video_writer):
+    for module in (painter, parts, video_writer):
         monkeypatch.setattr(module, "LENGTH", LENGTH)
 
 

@@ -82,3 +82,21 @@ def test_two_motions_as_one(frames):
     assert np.abs(positions[..., 0] - columns - 4)[inner].mean() < 0.6
     assert np.abs(positions[..., 1] - rows - 2)[inner].mean() < 0.6
     assert (trust <= second.trust).all() and trust[inner].mean() > 0.7
+
+
+def test_the_network_sees_less_noise_when_frames_are_steadied(frames):
+    """A painter that shows what it sees, ten times as strongly: half the noise is gone before it paints."""
+    random = torch.Generator().manual_seed(2)
+    noisy = [(frame + 0.02 * torch.randn(frame.shape, generator=random)).clamp(0, 1) for frame in frames]
+    seen: list[torch.Tensor] = []
+
+    def watch(picture, controls):
+        seen.append(picture)
+        return picture
+
+    paint = Painter(watch, steady=Steady(0.8))
+    for frame in noisy:
+        paint(frame)
+    inner = (slice(None), slice(20, -20), slice(20, -20))
+    errors = [(picture - frame)[inner].std().item() for picture, frame in zip(seen, frames, strict=True)]
+    assert errors[0] == pytest.approx(0.02, rel=0.1) and errors[-1] < 0.6 * errors[0]
