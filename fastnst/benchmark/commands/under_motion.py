@@ -26,9 +26,9 @@ from fastnst.images.resizing import resize
 from fastnst.losses.functional import stability_loss
 from fastnst.models.model_file import find_model, load_model
 from fastnst.stylization import Stylizer
-from fastnst.stylization.moving.optical_flow import Flow, Motion
 from fastnst.stylization.moving.painter import Painter
-from fastnst.stylization.moving.steadiness import Flicker, Steady
+from fastnst.stylization.moving.steady.optical_flow import Flow, Motion
+from fastnst.stylization.moving.steady.steadiness import Flicker, Steady
 from fastnst.stylization.moving.video_reader import VideoFrame, VideoReader
 
 KINDS = {

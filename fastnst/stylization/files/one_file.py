@@ -18,7 +18,7 @@ from fastnst.stylization.moving.animation import MAX_FRAMES
 from fastnst.stylization.moving.convert import stylize_moving
 from fastnst.stylization.moving.painter import Painter
 from fastnst.stylization.moving.passage import Passage, count_frames
-from fastnst.stylization.moving.steadiness import Flicker, Steady
+from fastnst.stylization.moving.steady.steadiness import Flicker, Steady
 from fastnst.stylization.moving.video_writer import CODECS
 from fastnst.stylization.probe import ANIMATED, STILL, Probe, probe
 from fastnst.stylization.stylizer import Stylizer

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from torch import Tensor
 
 from fastnst.stylization.controls import Controls
-from fastnst.stylization.moving.optical_flow import Flow, Motion
 from fastnst.stylization.moving.parts import LENGTH
 from fastnst.stylization.moving.passage import Passage
-from fastnst.stylization.moving.steadiness import Flicker, Steady
+from fastnst.stylization.moving.steady.optical_flow import Flow, Motion
+from fastnst.stylization.moving.steady.steadiness import Flicker, Steady
 from fastnst.stylization.stylizer import Stylizer
 
 

@@ -12,7 +12,7 @@ from fastnst.images.resizing import resize
 from fastnst.images.saving import save_image
 from fastnst.models.model_file import save_model
 from fastnst.networks import build_network
-from fastnst.stylization.moving.optical_flow import Motion
+from fastnst.stylization.moving.steady.optical_flow import Motion
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from fastnst.errors import InputError
 from fastnst.stylization.moving import painter, parts, video_writer
 from fastnst.stylization.moving.convert import stylize_moving
 from fastnst.stylization.moving.painter import Painter
-from fastnst.stylization.moving.steadiness import Steady
+from fastnst.stylization.moving.steady.steadiness import Steady
 from tests.stylization.moving.test_video import make
 
 LENGTH = 5

@@ -9,8 +9,8 @@ import torch
 
 from fastnst.images.resizing import resize
 from fastnst.stylization.moving.convert import stylize_moving
-from fastnst.stylization.moving.optical_flow import Flow
-from fastnst.stylization.moving.steadiness import Steady
+from fastnst.stylization.moving.steady.optical_flow import Flow
+from fastnst.stylization.moving.steady.steadiness import Steady
 from fastnst.stylization.moving.tone_mapping import HLG, PQ, hlg_light, pq_light, to_standard_range
 from tests.stylization.moving.test_video import make, packets, read, scene
 

@@ -8,9 +8,9 @@ from fastnst.errors import InputError
 from fastnst.images.resizing import resize
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.moving import painter
-from fastnst.stylization.moving.optical_flow import Flow
 from fastnst.stylization.moving.painter import Painter
-from fastnst.stylization.moving.steadiness import Flicker, Steady
+from fastnst.stylization.moving.steady.optical_flow import Flow
+from fastnst.stylization.moving.steady.steadiness import Flicker, Steady
 
 
 @pytest.fixture(scope="module")

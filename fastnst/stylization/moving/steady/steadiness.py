@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fastnst.errors import InputError
 from fastnst.images.tensors import to_bytes
-from fastnst.stylization.moving.optical_flow import Motion
+from fastnst.stylization.moving.steady.optical_flow import Motion
 
 
 class Steady:
