@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from fastnst.errors import InputError
+from fastnst.images.numbered import is_numbered
 from fastnst.images.reading import MAX_PIXELS
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.files.stills import Still, read_still, save_still
@@ -79,7 +80,7 @@ class Done:
 
 def moves_to(found: Probe, output: Path) -> bool:
     """Whether all frames of a file go into another; of an animation a still format gets the first."""
-    return found.kind != STILL and output.suffix.lower() in {*CODECS, *ANIMATED}
+    return found.kind != STILL and (output.suffix.lower() in {*CODECS, *ANIMATED} or is_numbered(output))
 
 
 def stylize_file(
@@ -128,9 +129,9 @@ def stylize_file(
 def settings_of(source: Path, stylizer: Stylizer, controls: Controls, handling: Handling) -> dict[str, Any]:
     """Everything that a film's frames depend on, as plain values."""
     mask = None if controls.mask is None else hashlib.sha256(controls.mask.numpy().tobytes()).hexdigest()
-    found = source.stat()
+    found = source.stat() if source.exists() else None
     return {
-        "input": [source.name, found.st_size, found.st_mtime_ns],
+        "input": [source.name, *([found.st_size, found.st_mtime_ns] if found else [])],
         "model": stylizer.digest(),
         "temporal": handling.temporal,
         "passage": None if handling.passage is None else [dict(shares) for shares in handling.passage],

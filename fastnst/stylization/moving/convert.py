@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 
 from fastnst.errors import InputError
+from fastnst.images.numbered import is_numbered
 from fastnst.images.reading import MAX_PIXELS
 from fastnst.images.resizing import resize
 from fastnst.images.tensors import to_pil
 from fastnst.stylization.moving.animation import MAX_FRAMES, SEVERAL, AnimationReader, Frame, write_animation
 from fastnst.stylization.moving.pipeline import stylize_video
+from fastnst.stylization.moving.sequence import SequenceReader, write_sequence
 from fastnst.stylization.moving.video_reader import (
     UNSPECIFIED,
     VIDEO_EXTENSIONS,
@@ -63,8 +65,8 @@ def stylize_moving(
     """Stylize all frames of a file into another; both formats follow from the extensions.
 
     Args:
-        source: animation or video.
-        output: ends in one of :data:`ANIMATED` or :data:`CODECS`.
+        source: animation, numbered pictures or video.
+        output: ends in one of :data:`ANIMATED` or :data:`CODECS`, or stands for numbered pictures.
         painter: from frame to frame, see :class:`Painter`.
         start: seconds, videos only.
         end: seconds, videos only; None: to the end.
@@ -80,6 +82,7 @@ def stylize_moving(
         InputError: the source cannot be read, or the output not be written.
         KeyboardInterrupt: passed on; a video then holds the frames done so far.
     """
+    numbered = is_numbered(Path(source)) and not Path(source).exists()
     is_video = Path(source).suffix.lower() in VIDEO_EXTENSIONS
     if not is_video and (start > 0 or end is not None):
         raise InputError(f"{source}: start and end cut videos only.")
@@ -88,7 +91,9 @@ def stylize_moving(
         total: int | None = video.frames
         _check_size(source, video.stream.width, video.stream.height, 1, max_pixels)
     else:
-        animation = AnimationReader(source, max_pixels, max_frames)
+        animation: Any = (
+            SequenceReader(source, max_pixels) if numbered else AnimationReader(source, max_pixels, max_frames)
+        )
         total = animation.count
 
     def tell(done: int) -> None:
@@ -103,17 +108,24 @@ def stylize_moving(
         return Outcome(writer.frames, [*reader.notes, *writer.left_out], reader.problem)
     if resume:
         raise InputError(f"{output}: animations are written at once; --resume is for videos.")
-    if is_video:
+    to_numbered = is_numbered(Path(output))
+    if is_video and not to_numbered:
         _check_size(source, video.stream.width, video.stream.height, (total or 0) / SEVERAL, max_pixels)
         if (total or 0) > max_frames:
             raise InputError(
                 f"{source} has some {total:,} frames; the limit of an animation is {max_frames:,}: write a video, "
                 "give start and end, or raise max_frames."
             )
+    if is_video:
         frames, loop = _video_as_animation(video), 0  # type: tuple[Iterator[Frame], int | None]
     else:
         frames, loop = iter(animation), animation.loop
-    count = write_animation(output, _painted(frames, painter, tell), loop, quality=quality, overwrite=overwrite)
+    painted = _painted(frames, painter, tell)
+    if to_numbered:
+        first = animation.numbers[0] if numbered else 1
+        count = write_sequence(output, painted, first, quality=quality, overwrite=overwrite)
+    else:
+        count = write_animation(output, painted, loop, quality=quality, overwrite=overwrite)
     if not is_video:
         return Outcome(count, [], animation.problem)
     notes = [*video.notes, *([f"{Path(output).suffix} holds no sound"] if video.others else [])]
@@ -163,7 +175,7 @@ def _tensor(frame: VideoFrame) -> Tensor:
 class _AnimationAsVideo:
     """What :class:`VideoWriter` needs to know of a video, told of an animation; transparency is laid on white."""
 
-    def __init__(self, animation: AnimationReader) -> None:
+    def __init__(self, animation: AnimationReader | SequenceReader) -> None:
         self.av: Any = import_av()
         self.animation, self.path = animation, animation.path
         self.tags = Tags(UNSPECIFIED, UNSPECIFIED, UNSPECIFIED, 0)
@@ -171,7 +183,7 @@ class _AnimationAsVideo:
         self.container = SimpleNamespace(metadata={})
         self.others: list[Any] = []
         self.notes: list[str] = []
-        self.rate = Fraction(1000, 100)
+        self.rate = animation.rate
 
     def chapters(self) -> list[Any]:
         return []
