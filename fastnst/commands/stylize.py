@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import math
 import os
 import sys
 import warnings
@@ -29,6 +30,10 @@ from fastnst.models.styles import check_shares, pick, shares_from_text
 if fresh:
     gc.freeze()
 gc.enable()
+
+
+PREVIEW_SIDE = 320
+"""Longer side in pixels: a second of most films is then painted in less than ten on two cores."""
 
 
 def seconds(text: str) -> float:
@@ -80,6 +85,8 @@ def argument_parser() -> ArgumentParser:
     add("--end", type=seconds, help="videos: up to this time")
     add("--temporal", type=float, nargs="?", const=0.8, help="steadier frames, 0 to below 1 (without number: 0.8)")
     add("--stats", action="store_true", help="videos and animations: print how much the result flickers")
+    add("--resume", action="store_true", help="videos: go on with an interrupted one instead of starting over")
+    add("--preview", action="store_true", help="videos: only the first second, small, into NAME.preview.EXTENSION")
     add("--compare", action="store_true", help="write before and after side by side")
     add("--sheet", type=Path, help="also lay all befores and afters out in one picture")
     add("--info", action="store_true", help="print the model's card and stop")
@@ -115,6 +122,9 @@ def main(arguments: list[str] | None = None) -> int:
         names = [models[0].card["style"]["name"]]
     if options.passage is not None:
         names = ["_to_".join("+".join(shares) for shares in options.passage)]
+    if options.preview:
+        options.end = min(options.end or math.inf, options.start + 1)
+        options.max_side = min(options.max_side or PREVIEW_SIDE, PREVIEW_SIDE)
     source = options.input or next(photo for photo in sample_photos() if photo.stem == "chelsea")
     out = sys.stderr if options.output == STREAM else sys.stdout
     with files_for_streams(source, options.output, options.format, sys.stdin, sys.stdout) as files:
@@ -122,7 +132,8 @@ def main(arguments: list[str] | None = None) -> int:
         sources = sample_photos() if str(source) == "samples" and not source.exists() else [source]
         work = plan(
             sources, options.output, "+".join(names),
-            kind=options.format, sheet=options.sheet, overwrite=options.overwrite,
+            kind=options.format, sheet=options.sheet, overwrite=options.overwrite, resume=options.resume,
+            preview=options.preview,
         )  # fmt: skip
         if options.passage is not None:
             require_moving(work)
@@ -230,7 +241,7 @@ def how(options: argparse.Namespace) -> tuple[Any, Any]:
     handling = Handling(
         options.quality, options.overwrite, options.max_pixels, options.compare,
         options.start, options.end, options.temporal, options.stats, options.max_frames,
-        options.passage,
+        options.passage, options.resume,
     )  # fmt: skip
     warnings.filterwarnings("ignore", module="PIL")  # our own limits and refusals answer, in one line
     if options.max_pixels > MAX_PIXELS:

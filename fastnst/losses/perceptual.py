@@ -68,6 +68,12 @@ class Objective(NamedTuple):
     weighted: dict[str, Tensor]
     layers: dict[str, Tensor]
 
+    def plus(self, name: str, value: Tensor, weight: float) -> Objective:
+        """With one more term."""
+        more = {name: weight * value}
+        terms = {**self.terms, name: value}
+        return Objective(self.total + more[name], terms, {**self.weighted, **more}, self.layers)
+
 
 class PerceptualLoss(nn.Module):
     """Content, style and total variation (Johnson, Alahi & Fei-Fei 2016, section 3.2).
@@ -86,6 +92,8 @@ class PerceptualLoss(nn.Module):
         tv_form: ``"squared"`` or ``"l1"``.
         tv_range: pixel range in which the total variation is measured: 1 for [0, 1]; 255 for the paper's.
         terms: further ones, by name.
+        stability_weight: of :func:`~fastnst.losses.functional.stability_loss`, which training adds, as it needs the
+            network; at least 0.
 
     Raises:
         InputError: a weight is negative, content and style both count nothing, or a layer is missing.
@@ -106,6 +114,7 @@ class PerceptualLoss(nn.Module):
         tv_form: str = "squared",
         tv_range: float = 1.0,
         terms: Mapping[str, Term] = MappingProxyType({}),
+        stability_weight: float = 0.0,
     ) -> None:
         super().__init__()
         weights = {
@@ -114,10 +123,11 @@ class PerceptualLoss(nn.Module):
         if taken := [name for name in check_terms(terms) if name in weights]:
             raise InputError(f"loss.terms.{taken[0]}: the objective has a term of this name; choose another.")
         weights |= {name: term.weight for name, term in terms.items()}
-        values = [*weights.values(), *content_layers.values(), *style_layers.values()]
+        values = [*weights.values(), stability_weight, *content_layers.values(), *style_layers.values()]
         if any(not isinstance(value, int | float) or not 0 <= value < math.inf for value in values):
             raise InputError(
-                f"loss weights {weights}, {dict(content_layers)}, {dict(style_layers)}: expected numbers of at least 0."
+                f"loss weights {weights}, {stability_weight!r}, {dict(content_layers)}, {dict(style_layers)}: "
+                "expected numbers of at least 0."
             )
         if not isinstance(tv_range, int | float) or not 0 < tv_range < math.inf:
             raise InputError(f"loss.tv_range={tv_range!r}: expected a number above 0.")
@@ -135,6 +145,7 @@ class PerceptualLoss(nn.Module):
         self.vgg = vgg
         self.content_layers = {layer: float(weight) for layer, weight in content_layers.items() if weight > 0}
         self.style_layers = {layer: float(weight) for layer, weight in style_layers.items() if weight > 0}
+        self.stability_weight = float(stability_weight)
         self.weights = {name: float(weight) for name, weight in weights.items()}
         self.terms = {name: term.compare for name, term in terms.items() if term.weight > 0}
         self.term_modules = nn.ModuleList(one for one in self.terms.values() if isinstance(one, nn.Module))

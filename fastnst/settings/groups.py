@@ -59,6 +59,7 @@ class LossSettings:
     tv_form: str
     tv_range: float
     terms: dict[str, Any]  # of the user's own, by name: a class, its arguments, and the weight
+    stability_weight: float
 
 
 @dataclass

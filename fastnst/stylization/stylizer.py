@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -87,6 +88,14 @@ class Stylizer:
             InputError: the shares have no meaning, or the model has one style.
         """
         self.model = pick(self.many, shares, self.network)
+
+    def digest(self) -> str:
+        """A short text for the networks' weights and their shares."""
+        whole = hashlib.sha256(str(self.mix).encode())
+        for network in self.networks:
+            for value in network.state_dict().values():
+                whole.update(value.cpu().numpy().tobytes())
+        return whole.hexdigest()[:16]
 
     def __call__(self, picture: Any, controls: Controls | None = None, progress: Progress | None = None) -> Any:
         """Stylize a picture, or several.

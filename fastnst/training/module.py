@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from fastnst.errors import InputError
+from fastnst.images.made_motion import MadeMotion
 from fastnst.losses import Objective, PerceptualLoss
+from fastnst.losses.functional import stability_loss
 from fastnst.losses.perceptual import mean
 from fastnst.networks import TransformerNetwork, adapted
 from fastnst.training.muon import Muon
@@ -24,6 +26,9 @@ FROZEN = ("loss.", "teacher.")
 IMITATION_WEIGHT = 100.0
 """Of the mean squared difference to the teacher's picture in [0, 1]: makes the term as large as the objective (some 3
 at the beginning, 1 when the pictures differ by 25 of 255 levels), which the optimiser's memory asks for."""
+
+MOTION = 1
+"""Tells the random numbers of a step's motion from those of its grain."""
 
 
 class StyleTransferModule(pl.LightningModule):
@@ -118,6 +123,8 @@ class StyleTransferModule(pl.LightningModule):
             self._record_styles("train", styles, each)
         else:
             objective = self.compare(stylized, content)
+        if weight := getattr(self.loss, "stability_weight", 0.0):
+            objective = objective.plus("stability", self.stability(stylized, content, styles), weight)
         penalty = self.range_weight * objective.total.detach() * excess
         self._record("train", objective, penalty)
         return objective.total + penalty
@@ -174,6 +181,13 @@ class StyleTransferModule(pl.LightningModule):
         difference = (stylized - target).square().mean()
         weighted = IMITATION_WEIGHT * difference
         return Objective(weighted, {"imitation": difference}, {"imitation": weighted}, {})
+
+    def stability(self, stylized: Tensor, content: Tensor, styles: Sequence[int] = ()) -> Tensor:
+        """How far the picture of ``content`` (N, 3, H, W), moved, is from its picture ``stylized``, moved likewise."""
+        motion = MadeMotion.draw(np.random.default_rng((self.seed, self.global_step, MOTION)))
+        moved, _ = self.stylize(motion.film(content), styles)
+        visible = motion.visible(*content.shape[-2:]).to(content.device)
+        return stability_loss(moved, motion.carry(stylized), visible)
 
     def grain_origin(self) -> tuple[int, int]:
         """Of this step: one for the network and its teacher, who must see the same picture."""

@@ -46,7 +46,7 @@ def begin_from(module: StyleTransferModule, model: str, styles: Sequence[Tensor]
             f"initial={model}: its network is {given.arguments}, this run's is {network.arguments}: give a model of "
             "the same network, or network.arguments that are its own."
         )
-    if given.arguments != network.arguments and (rows := given.arguments["styles"]):
+    if given.arguments["styles"] != network.arguments["styles"] and (rows := given.arguments["styles"]):
         given = given.of_style(torch.full((rows,), 1 / rows))
     own = network.state_dict()
     network.load_state_dict({name: value.expand_as(own[name]) for name, value in given.state_dict().items()})
@@ -55,8 +55,8 @@ def begin_from(module: StyleTransferModule, model: str, styles: Sequence[Tensor]
 
 
 def _arguments(network: TransformerNetwork | OwnNetwork) -> dict[str, object] | None:
-    """What two networks must have in common for the one's weights to fit the other."""
-    return None if isinstance(network, OwnNetwork) else {**network.arguments, "styles": None}
+    """What two networks must have in common for the one's weights to fit the other; the grain has none."""
+    return None if isinstance(network, OwnNetwork) else {**network.arguments, "styles": None, "grain": None}
 
 
 @torch.no_grad()

@@ -94,3 +94,13 @@ def test_the_default_network_begins_with_base(vgg, quiet):
     base = load_model(find_model("base")).network.state_dict()
     same = [torch.equal(value, base[name]) for name, value in network.state_dict().items() if "to_rgb" not in name]
     assert len(same) > 40 and all(same)
+
+
+def test_the_grain_may_be_another(vgg, network, quiet, tmp_path):
+    """It has no weights: a network for films begins from one that has grain."""
+    save_model(tmp_path / "given.ckpt", network, {})
+    other = build_network("transformer", {"width": 4, "residual_blocks": 1, "grain": 0.03})
+    module = StyleTransferModule(other, PerceptualLoss(vgg, quiet[None], LAYERS, LAYERS), steps=1)
+    begin_from(module, str(tmp_path / "given.ckpt"), [quiet], noise(2, 2, 3, 40, 40))
+    torch.testing.assert_close(other.encoder[0][0].weight, network.encoder[0][0].weight, atol=1e-3, rtol=1e-3)
+    assert other.grain.amplitude == 0.03
