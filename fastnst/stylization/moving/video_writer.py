@@ -16,8 +16,9 @@ from fastnst.errors import InputError, reason
 from fastnst.stylization.moving.parts import LENGTH, Parts
 from fastnst.stylization.moving.video_reader import UNSPECIFIED, VideoFrame, VideoReader
 
-ENCODING = {"libx264": {}, "libvpx-vp9": {"b": "0", "cpu-used": "4", "row-mt": "1"}}
-"""VP9: constant quality, and it is told to hurry."""
+ENCODING = {"libx264": {"preset": "veryfast"}, "libvpx-vp9": {"b": "0", "cpu-used": "4", "row-mt": "1"}}
+"""x264: a third of the time, files as small, 0.4 dB farther from frames of `mosaic_slim` than by default. VP9: constant
+quality, and it is told to hurry."""
 
 REORDERED = {"libx264": 2, "libvpx-vp9": 0}
 """How many frames a packet may come after its turn: B-frames, and a pyramid of them."""
