@@ -36,7 +36,7 @@ def run_command(job: Callable[[DictConfig], None], config_name: str, kind: type,
         with input_errors_end_with_code_2():
             job(config)
 
-    line, sys.argv = sys.argv, [sys.argv[0], *arguments]  # Hydra reads it there
+    line, sys.argv = sys.argv, [sys.argv[0], *map(file_in_quotes, arguments)]  # Hydra reads it there
     register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # mistakes in a call reach us as exceptions, not as Hydra's own exit
     os.environ["PYTHONPATH"] = python_path()  # what a launcher starts finds the package, too
@@ -76,9 +76,20 @@ def explained(error: HydraException | OmegaConfBaseException, kind: type) -> str
 
 def in_quotes(override: str) -> str:
     """``'style.image="my photo, 1.jpg"'``: quotes for Hydra, and around them those for the shell."""
+    return shlex.quote(for_hydra(override))
+
+
+def for_hydra(override: str) -> str:
     name, _, value = override.partition("=")
     value = value.replace('"', r"\"")
-    return shlex.quote(f'{name}="{value}"')
+    return f'{name}="{value}"'
+
+
+def file_in_quotes(argument: str) -> str:
+    """An argument ``NAME=PATH`` in the quotes that Hydra wants, where there is a file with such a name."""
+    name, _, value = argument.partition("=")
+    plain = re.fullmatch(r"[\w./-]*", value, re.ASCII) is not None
+    return argument if plain or name.startswith("-") or not os.path.exists(value) else for_hydra(argument)
 
 
 def register_resolvers() -> None:

@@ -59,7 +59,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--style-from", help="animations and videos: the style of the first frame, which changes by and by")
     add("--style-to", help="the style of the last frame; both a name or shares, as --style")
     add("--mix", type=shares, help="share of each --model, for instance 0.6,0.4 (default: equal shares)")
-    add("--input", type=Path, help="picture, folder, GIF, video, or - for standard input; `samples`: the sample photos")
+    inputs = parser.add_mutually_exclusive_group()
+    inputs.add_argument("photo", type=Path, nargs="?", help="the same as --input")
+    inputs.add_argument(
+        "--input", type=Path, help="picture, folder, GIF, video, or - for standard input; `samples`: the sample photos"
+    )
     add("--output", type=Path, help="file, folder, or - for standard output (default: in stylized/); extension: format")
     add(
         "--format",
@@ -115,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
         names = [models[0].card["style"]["name"]]
     if options.passage is not None:
         names = ["_to_".join("+".join(shares) for shares in options.passage)]
-    source = options.input or next(photo for photo in sample_photos() if photo.stem == "chelsea")
+    source = options.input or options.photo or next(photo for photo in sample_photos() if photo.stem == "chelsea")
     out = sys.stderr if options.output == STREAM else sys.stdout
     with files_for_streams(source, options.output, options.format, sys.stdin, sys.stdout) as files:
         source, options.output = files
