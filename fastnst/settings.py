@@ -123,7 +123,6 @@ class PreviewSettings(TrainSettings):
 class OptimizeSettings:
     style: StyleSettings
     loss: LossSettings
-    command: str
     content: str
     seed: int
     loss_network: str

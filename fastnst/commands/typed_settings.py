@@ -38,8 +38,6 @@ def typed(config: DictConfig, kind: type[Settings]) -> Settings:
         InputError: a setting is unknown, without a value, or has one of another kind.
     """
     known = known_settings(kind)
-    if "command" in config and "command" not in known:
-        raise InputError("this experiment is a preset of optimize, not of training: give it there.")
     settings = OmegaConf.structured(kind)
     try:
         require_values(name for name, value in one_by_one(config, known, resolve=False) if value == "???")
