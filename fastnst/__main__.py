@@ -41,7 +41,7 @@ COMMANDS = [command for group in GROUPS.values() for command in group]
 COMPOSED = ("train", "preview", "optimize")
 """Those whose options are settings that Hydra composes."""
 EXAMPLES = (
-    "stylize --model mosaic --input photo.jpg --output painted.jpg",
+    "stylize photo.jpg --model mosaic --output painted.jpg",
     "train style=custom style.image=painting.jpg experiment=quick",
     "optimize content=photo.jpg style=mosaic",
 )

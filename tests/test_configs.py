@@ -1,5 +1,7 @@
 """Every shipped config: composed, and trained with for two steps through scripts/train.py."""
 
+import re
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
@@ -7,21 +9,23 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+import fastnst.commands.hydra_command  # noqa: F401  # by which Hydra finds configs/
 from fastnst.benchmark.commands.objective import objective_of
+from fastnst.commands.settings_help import FOLDERS as COMMANDS
+from fastnst.commands.typed_settings import known_settings
 from fastnst.features.loss_network import default_layers, default_weights
 from fastnst.losses import PerceptualLoss
 from fastnst.models.model_file import load_model
+from fastnst.settings import OptimizeSettings, PreviewSettings, TrainSettings
 from fastnst.styles import NAMES
-from tests.conftest import events
+from tests.conftest import events, run_script
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+FOLDERS = {"experiment": "train/experiment"}  # those of scripts/optimize.py are tested with it
 
 
 def choices(group: str) -> list[str]:
-    found = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
-    if group == "experiment":  # those of scripts/optimize.py are tested with it
-        found = [name for name in found if "command: optimize" not in (CONFIGS / group / f"{name}.yaml").read_text()]
-    return found
+    return sorted(path.stem for path in (CONFIGS / FOLDERS.get(group, group)).glob("*.yaml"))
 
 
 def test_how_many_there_are():
@@ -31,13 +35,13 @@ def test_how_many_there_are():
     assert counts["loss"] == ["johnson2016", "normalized"]
     assert counts["data"] == ["coco", "custom", "folder", "samples", "webdataset"]
     assert counts["trainer"] == ["auto", "cpu", "ddp", "free_gpu", "gpu"]
-    assert {"johnson2016", "quick"} <= set(counts["experiment"])
+    assert counts["experiment"] == ["hours", "johnson2016", "minute", "quick", "steady"]
 
 
 @pytest.fixture
 def composed(monkeypatch):
     def build(*overrides: str):
-        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        with initialize_config_dir(str(CONFIGS / "train"), version_base="1.3"):
             return compose("train", overrides=list(overrides))
 
     resolvers = {
@@ -266,7 +270,25 @@ def test_experiments_keep_what_is_given_beside_them(train, tmp_path):
     assert load_model(tmp_path / "run" / "model.ckpt").card["settings"]["learning_rate"] == 5e-4
 
 
-def test_help_lists_the_choices(train):
-    answer = train("--help")
-    assert answer.code == 0 and answer.out.startswith(f"python {CONFIGS.parent}/scripts/train.py is powered by Hydra")
-    assert "style: candy, custom, ink, many, mosaic" in answer.out
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_explains_every_choice_and_setting(command, tmp_path):
+    answer = run_script(command, "--help", cwd=tmp_path)
+    assert answer.code == 0 and answer.err == "" and max(map(len, answer.out.splitlines())) <= 120
+    assert answer.out.startswith(f"usage: python {CONFIGS.parent}/scripts/{command}.py [FLAGS]")
+    words = " ".join(answer.out.split())
+    assert words.count(f"scripts/{command}.py ") == 1 + 3  # examples
+    presets = sorted(path.stem for path in (CONFIGS / COMMANDS[command] / "experiment").glob("*.yaml"))
+    section = answer.out.partition("\nexperiment=")[2].partition("\n\n")[0]
+    assert re.findall(r"^  (\w+) +\S.{9}", section, re.M) == presets and len(presets) >= 3
+    explained = set(re.findall(r"^  ([\w.]+) {1,30}\S.{9}", answer.out, re.M))
+    kinds = {"train": TrainSettings, "preview": PreviewSettings, "optimize": OptimizeSettings}
+    known = {name for name, kind in known_settings(kinds[command]).items() if not is_dataclass(kind)}
+    if command == "preview":  # the objective's alone
+        known = {name for name in known if name.startswith(("style.", "loss."))} | {
+            "content",
+            "size",
+            "steps",
+            "output",
+        }
+    known -= {"style.images", "network.arguments"}  # explained with style=many; one by one
+    assert known <= explained, known - explained

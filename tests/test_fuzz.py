@@ -383,7 +383,7 @@ OPTIMIZE = [
     "content", "seed", "loss_network", "weights", "pooling", "activations", "size", "steps", "start", "noise",
     "optimizer", "learning_rate", "schedule", "pixel_range", "line_search", "stall_tolerance", "stall_window",
     "colors", "device", "output_dir", "strip_pictures", "log_every", "style", "style.image", "style.size", "loss",
-    "loss.content_weight", "loss.style_layers", "loss.tv_form", "experiment", "command",
+    "loss.content_weight", "loss.style_layers", "loss.tv_form", "experiment",
 ]  # fmt: skip
 VALUES = st.one_of(
     st.sampled_from(

@@ -46,7 +46,10 @@ def test_help_version_and_wrong_names(capsys):
     assert main([]) == main(["--help"]) == main(["--version"]) == 0
     text = capsys.readouterr().out
     assert [len(re.findall(rf"^  {command} +\w", text, re.M)) for command in COMMANDS] == [2] * len(COMMANDS)
-    assert text.endswith(f"fastnst {fastnst.__version__}\n") and text.count("fastnst stylize --model mosaic") == 2
+    assert (
+        text.endswith(f"fastnst {fastnst.__version__}\n")
+        and text.count("fastnst stylize photo.jpg --model mosaic") == 2
+    )
     for name, answer in (("styliz", "did you mean stylize?"), ("x", "one of stylize, demo,")):
         with pytest.raises(SystemExit, match="2"):
             main([name])

@@ -88,7 +88,7 @@ def learning(add) -> None:
     """how soon training reaches a quality, against the algorithm of pytorch/examples"""
     add("--photos", type=Path, help="folder of photographs for both (default: the samples)")
     add("--style", default="mosaic", help="one of the shipped styles (default: mosaic)")
-    add("--experiment", default="quick", help="our recipe, a file in configs/experiment/ (default: quick)")
+    add("--experiment", default="quick", help="our recipe, a file in configs/train/experiment/ (default: quick)")
     add("--peer-minutes", type=float, default=20.0, help="how long the peer trains (default: 20)")
     add("--override", action="append", default=[], metavar="KEY=VALUE", help="a setting of our training; repeatable")
 

@@ -11,15 +11,28 @@ from pathlib import Path
 from typing import get_origin
 
 import hydra
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, OverrideParseException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fastnst.command_line import called
+from fastnst.commands.settings_help import FOLDERS, settings_help
 from fastnst.commands.typed_settings import CONFIGS, in_a_line, known_settings, unknown
 from fastnst.errors import InputError, input_errors_end_with_code_2, passed_through
 from fastnst.places import python_path
 from fastnst.styles import picture_path
+
+
+class Groups(SearchPathPlugin):
+    """Has Hydra find the groups that all commands share, in configs/, beside a command's own folder there."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        search_path.append("fastnst", f"file://{CONFIGS}")
+
+
+Plugins.instance().register(Groups)
 
 
 def run_command(job: Callable[[DictConfig], None], config_name: str, kind: type, arguments: list[str]) -> None:
@@ -36,13 +49,17 @@ def run_command(job: Callable[[DictConfig], None], config_name: str, kind: type,
         with input_errors_end_with_code_2():
             job(config)
 
-    line, sys.argv = sys.argv, [sys.argv[0], *arguments]  # Hydra reads it there
+    if {"-h", "--help"} & set(arguments):
+        print(settings_help(config_name))
+        return
+    line, sys.argv = sys.argv, [sys.argv[0], *map(file_in_quotes, arguments)]  # Hydra reads it there
     register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # mistakes in a call reach us as exceptions, not as Hydra's own exit
     os.environ["PYTHONPATH"] = python_path()  # what a launcher starts finds the package, too
     with input_errors_end_with_code_2():
         try:
-            hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(answer_errors)()
+            folder = str(CONFIGS / FOLDERS[config_name])
+            hydra.main(version_base="1.3", config_path=folder, config_name=config_name)(answer_errors)()
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError(explained(error, kind)) from None
         except ValueError as error:
@@ -76,13 +93,23 @@ def explained(error: HydraException | OmegaConfBaseException, kind: type) -> str
 
 def in_quotes(override: str) -> str:
     """``'style.image="my photo, 1.jpg"'``: quotes for Hydra, and around them those for the shell."""
+    return shlex.quote(for_hydra(override))
+
+
+def for_hydra(override: str) -> str:
     name, _, value = override.partition("=")
     value = value.replace('"', r"\"")
-    return shlex.quote(f'{name}="{value}"')
+    return f'{name}="{value}"'
+
+
+def file_in_quotes(argument: str) -> str:
+    """An argument ``NAME=PATH`` in the quotes that Hydra wants, where there is a file with such a name."""
+    name, _, value = argument.partition("=")
+    plain = re.fullmatch(r"[\w./-]*", value, re.ASCII) is not None
+    return argument if plain or name.startswith("-") or not os.path.exists(value) else for_hydra(argument)
 
 
 def register_resolvers() -> None:
-    OmegaConf.register_new_resolver("called", called, replace=True)
     OmegaConf.register_new_resolver("stem", lambda path: Path(path).stem, replace=True)
     OmegaConf.register_new_resolver("shipped_style", lambda name: os.path.relpath(picture_path(name)), replace=True)
     OmegaConf.register_new_resolver("default_layers", layers_of, replace=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from fastnst.commands.hydra_command import run_command
-from fastnst.commands.typed_settings import CONFIGS, typed
+from fastnst.commands.typed_settings import typed
 from fastnst.errors import InputError, require_whole
 from fastnst.settings import OptimizeSettings
 
@@ -22,18 +21,6 @@ if TYPE_CHECKING:
 
 FINISHED: list[tuple[Path, dict[str, str], Tensor]] = []
 """Of a sweep, for the contact sheet: run folder, options, result."""
-
-
-def check_experiment(arguments: list[str]) -> None:
-    """Say clearly that a preset is unknown or belongs to training, before Hydra does in its own terms."""
-    presets = sorted((CONFIGS / "experiment").glob("*.yaml"))
-    ours = [path.stem for path in presets if re.search(r"^command: optimize$", path.read_text(encoding="utf-8"), re.M)]
-    given = [argument.partition("=")[2] for argument in arguments if re.match(r"\+?experiment=", argument)]
-    for name in (name for value in given for name in value.split(",") if name not in ("null", "", *ours)):
-        known = f"presets here are {', '.join(ours)}"
-        if name in [path.stem for path in presets]:
-            raise InputError(f"experiment={name} is a preset of train; {known}.")
-        raise InputError(f"experiment={name}: there is no such preset; {known}.")
 
 
 def run(settings: OptimizeSettings, folder: Path) -> tuple[str, Tensor]:
@@ -141,8 +128,6 @@ def main(arguments: list[str]) -> None:
     started = time.strftime("%Y-%m-%d_%H-%M-%S")
     OmegaConf.register_new_resolver("start_time", lambda: started, replace=True)  # one for all runs of a sweep
     FINISHED.clear()
-    if not any(argument.startswith(("--config-dir", "-cd")) for argument in arguments):  # there may be more presets
-        check_experiment(arguments)
     try:
         run_command(optimize, "optimize", OptimizeSettings, arguments)
     finally:

@@ -64,7 +64,11 @@ def argument_parser() -> ArgumentParser:
     add("--style-from", help="animations and videos: the style of the first frame, which changes by and by")
     add("--style-to", help="the style of the last frame; both a name or shares, as --style")
     add("--mix", type=shares, help="share of each --model, for instance 0.6,0.4 (default: equal shares)")
-    add("--input", type=Path, help="picture, folder, GIF, video, or - for standard input; `samples`: the sample photos")
+    inputs = parser.add_mutually_exclusive_group()
+    inputs.add_argument("photo", type=Path, nargs="?", help="the same as --input")
+    inputs.add_argument(
+        "--input", type=Path, help="picture, folder, GIF, video, or - for standard input; `samples`: the sample photos"
+    )
     add("--output", type=Path, help="file, folder, or - for standard output (default: in stylized/); extension: format")
     add(
         "--format",
@@ -125,7 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.preview:
         options.end = min(options.end or math.inf, options.start + 1)
         options.max_side = min(options.max_side or PREVIEW_SIDE, PREVIEW_SIDE)
-    source = options.input or next(photo for photo in sample_photos() if photo.stem == "chelsea")
+    source = options.input or options.photo or next(photo for photo in sample_photos() if photo.stem == "chelsea")
     out = sys.stderr if options.output == STREAM else sys.stdout
     with files_for_streams(source, options.output, options.format, sys.stdin, sys.stdout) as files:
         source, options.output = files

@@ -42,8 +42,6 @@ def typed(config: DictConfig, kind: type[Settings]) -> Settings:
         InputError: a setting is unknown, without a value, or has one of another kind.
     """
     known = known_settings(kind)
-    if "command" in config and "command" not in known:
-        raise InputError("this experiment is a preset of optimize, not of training: give it there.")
     settings = OmegaConf.structured(kind)
     for group in (own := [group for group in OWN if group in known and is_own(config.get(group))]):
         settings[group] = OmegaConf.structured(OWN[group])

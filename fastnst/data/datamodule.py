@@ -28,6 +28,7 @@ from fastnst.images.reading import MAX_PIXELS, open_image
 
 COCO_DEFAULT = "data/coco/train2017"
 SOURCES = ("coco", "folder", "samples", "webdataset")
+PAPERS_BATCH = 4  # Johnson et al. 2016, section 4.1; so few may be crops of the same photograph
 REQUESTS_AT_ONCE = 16  # to an object store, of one loading process: each takes some 50 ms and little computation
 
 
@@ -63,7 +64,8 @@ class PhotoDataModule(pl.LightningDataModule):
     After ``setup``: ``training_paths``, ``validation_paths``, and ``source_name``, the source that was really used.
 
     Raises:
-        InputError: a value out of range; in ``setup``, a folder without pictures or without a single readable one.
+        InputError: a value out of range; in ``setup``, a folder without pictures or without a single readable one,
+            or with fewer than ``batch_size`` (more than four) of them.
     """
 
     def __init__(
@@ -159,6 +161,11 @@ class PhotoDataModule(pl.LightningDataModule):
         if next(self._readable(training, self.open_photo), None) is None:
             raise InputError(
                 f"none of the {len(photos)} photographs in {root} can be read for training; check the files"
+            )
+        if self.batch_size > max(len(training), PAPERS_BATCH):
+            raise InputError(
+                f"data.batch_size={self.batch_size} is more than the {len(training)} photographs in {root}; "
+                "give fewer, or more photographs"
             )
         if self.cache:
             self.open_photo = self._build_cache(photos, root).open_photo

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fastnst import __version__
 from fastnst.errors import InputError
 from fastnst.models.foreign import from_foreign
+from fastnst.models.releases import RELEASES, download
 from fastnst.networks import OwnNetwork, TransformerNetwork, adapted, build_network
 from fastnst.places import PACKAGE, home, shipped
 from fastnst.untrusted import (
@@ -176,16 +177,18 @@ def model_folders() -> tuple[Path, ...]:
 
 
 def find_model(name: str) -> Path:
-    """A model file by path, or by name in one of :func:`model_folders`, with or without ``.ckpt``.
+    """A model file by path, or by name in one of :func:`model_folders`, with or without ``.ckpt``, else by download.
 
     Raises:
-        InputError: there is none; the message lists those that are found by name.
+        InputError: there is none, and the message lists those that are found by name; or it cannot be downloaded.
     """
     for candidate in (folder / file for folder in (Path(), *model_folders()) for file in (name, f"{name}.ckpt")):
         if candidate.is_file():
             return candidate
-    known = sorted({file.name for folder in model_folders() for file in folder.glob("*.ckpt")})
-    raise InputError(f"no model {name!r}: expected the path of a model file or one of {', '.join(known) or '(none)'}.")
+    if (released := name.removesuffix(".ckpt")) in RELEASES:
+        return download(released, home() / "checkpoints")
+    known = {file.stem for folder in model_folders() for file in folder.glob("*.ckpt")} | RELEASES.keys()
+    raise InputError(f"no model {name!r}: expected the path of a model file or one of {', '.join(sorted(known))}.")
 
 
 def style_name(path: Path, card: dict[str, Any]) -> str:

@@ -147,7 +147,6 @@ class PreviewSettings(TrainSettings):
 class OptimizeSettings:
     style: StyleSettings
     loss: LossSettings
-    command: str
     content: str
     seed: int
     loss_network: str

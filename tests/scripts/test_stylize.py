@@ -45,6 +45,16 @@ def test_sizes_are_kept(stylize, model, tmp_path, shape):
     assert size(tmp_path / "out.png") == shape
 
 
+def test_the_input_may_stand_alone(stylize, model, tmp_path):
+    picture(20, 24).save(tmp_path / "in.png")
+    for call in (["in.png", "--model", model], ["--model", model, "in.png"]):
+        answer = stylize(*call, "--overwrite")
+        assert answer.code == 0 and "stylized/in_tiny.png" in answer.out, answer
+    assert size(tmp_path / "stylized" / "in_tiny.png") == (20, 24)
+    assert "not allowed with argument" in stylize("--model", model, "in.png", "--input", "in.png").error()
+    assert "unrecognized arguments: b.png" in stylize("--model", model, "in.png", "b.png").error()
+
+
 def test_the_picture_is_the_networks(stylize, model, tmp_path):
     picture(40, 32).save(tmp_path / "in.png")
     assert stylize("--model", model, "--input", "in.png", "--output", "out.png").code == 0

@@ -399,6 +399,7 @@ def bad(tmp_path, trained) -> Path:
         ("data.image_size=big", "data.image_size='big': expected a whole number"),
         ("data.image_size=64.5", "data.image_size=64.5: expected a whole number"),
         ("data.batch_size=0", "batch size 0"),
+        ("data.batch_size=8", "data.batch_size=8 is more than the 7 photographs in "),
         ("data.batch_size=some", "data.batch_size='some'"),
         ("data.workers=-1", "workers -1"),
         ("data.root=missing", "missing"),
@@ -473,13 +474,19 @@ def test_going_on_with_something_else(train, trained, photos, options, message):
     )
 
 
-def test_a_picture_with_spaces_and_a_comma_in_its_name(train, photos, tmp_path):
-    """Refused with the quotes that it needs; in a shell, those are the argument that is taken."""
-    (tmp_path / "my photo, 1.png").write_bytes((photos / "photo0.png").read_bytes())
-    (quoted,) = re.findall(r"is written ('.*?'),", train("style=custom", "style.image=my photo, 1.png").error())
-    assert quoted == """'style.image="my photo, 1.png"'"""
-    assert train("style=custom", *shlex.split(quoted), "output_dir=run").code == 0
-    assert load_model(tmp_path / "run" / "model.ckpt").card["style"]["name"] == "my photo, 1"
+@pytest.mark.parametrize("name", ["my photo, 1", "a=(b)", 'the "old" one', "$HOME", "~ö"])
+def test_a_picture_with_any_name(train, photos, tmp_path, name):
+    """Taken as it is where there is such a file; else refused with the quotes that it needs for Hydra and a shell."""
+    path = tmp_path / f"{name}.png"
+    if re.search(r"[,=]", name):
+        (quoted,) = re.findall(r"is written ('.*?')[,.]", train("style=custom", f"style.image={path.name}").error())
+        assert quoted == f"""'style.image="{path.name}"'"""
+        assert f"{path.name} is not there" in train("style=custom", *shlex.split(quoted)).error()
+    path.write_bytes((photos / "photo0.png").read_bytes())
+    for call, run in ((f"style.image={path.name}", "run"), (f"style.image={path}", "again")):
+        answer = train("style=custom", call, f"output_dir={run}")
+        assert answer.code == 0, answer.err
+        assert load_model(tmp_path / run / "model.ckpt").card["style"]["name"] == name
 
 
 def test_configurations_of_ones_own(train, photos, tmp_path):
