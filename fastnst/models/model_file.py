@@ -16,7 +16,7 @@ from torch import Tensor
 from fastnst import __version__
 from fastnst.errors import InputError
 from fastnst.models.foreign import from_foreign
-from fastnst.networks import TransformerNetwork, build_network
+from fastnst.networks import Network, build_network
 from fastnst.places import PACKAGE, home, shipped
 from fastnst.untrusted import (
     LARGEST_CARD,
@@ -46,13 +46,13 @@ class Model(NamedTuple):
         thumbnail: the style picture, (3, H, W) in [0, 1], or None; of a network of S styles (S, 3, H, W).
     """
 
-    network: TransformerNetwork
+    network: Network
     card: dict[str, Any]
     thumbnail: Tensor | None
 
 
 def save_model(
-    path: str | os.PathLike, network: TransformerNetwork, card: dict[str, Any], thumbnail: Tensor | None = None
+    path: str | os.PathLike, network: Network, card: dict[str, Any], thumbnail: Tensor | None = None
 ) -> None:
     """Write a model file, whole or not at all.
 
@@ -135,9 +135,9 @@ def load_model(path: str | os.PathLike) -> Model:
         with torch.device("meta"):  # names and shapes alone: whatever the card asks for, its weights are in the file
             network = build_network(card["network"]["name"], card["network"]["arguments"])
         network.load_state_dict({name: value.contiguous() for name, value in weights.items()}, assign=True)
-        if len(card.get("styles", [])) != (network.arguments["styles"] or 0):
+        if len(card.get("styles", [])) != (network.arguments.get("styles") or 0):
             raise Untrusted(f"its card names {len(card.get('styles', []))} styles, its network has others")
-        thumbnail = None if thumbnail is None else _as_picture(thumbnail, network.arguments["styles"])
+        thumbnail = None if thumbnail is None else _as_picture(thumbnail, network.arguments.get("styles"))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:

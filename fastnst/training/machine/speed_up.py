@@ -9,11 +9,12 @@ import warnings
 
 import torch
 
+from fastnst.features import VGG
 from fastnst.settings import TrainerSettings
-from fastnst.training.module import StyleTransferModule
+from fastnst.training.steps.training_module import TrainingModule
 
 
-def speed_up(module: StyleTransferModule, options: TrainerSettings) -> None:
+def speed_up(module: TrainingModule, options: TrainerSettings) -> None:
     """Apply ``channels_last`` and ``compile``; names and values of the weights stay as they are."""
     if options.channels_last:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's signature
@@ -26,7 +27,8 @@ def speed_up(module: StyleTransferModule, options: TrainerSettings) -> None:
         # stays outside: it lies elsewhere at every step, and would be compiled anew each time.
         network, vgg = module.network, module.loss.vgg
         network.convolve = torch.compile(network.convolve)  # type: ignore[method-assign]
-        vgg.forward = torch.compile(vgg.forward)  # type: ignore[method-assign]
+        if isinstance(vgg, VGG):
+            vgg.forward = torch.compile(vgg.forward)  # type: ignore[method-assign]
 
 
 def missing_compiler(on_gpu: bool) -> str | None:

@@ -1,0 +1,31 @@
+"""Networks by the names under which model files list them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from fastnst.errors import InputError
+from fastnst.networks.enlarging import EnlargingNetwork, Johnson2016Enlarging
+from fastnst.networks.transformer import TransformerNetwork
+
+Enlarger: TypeAlias = EnlargingNetwork | Johnson2016Enlarging
+Network: TypeAlias = TransformerNetwork | Enlarger
+
+NETWORKS: dict[str, Callable[..., Network]] = {
+    one.name: one for one in (TransformerNetwork, EnlargingNetwork, Johnson2016Enlarging)
+}
+
+
+def build_network(name: str, arguments: dict[str, Any]) -> Network:
+    """Build a network from its name and plain arguments.
+
+    Raises:
+        InputError: no network has this name, or it does not take these arguments.
+    """
+    if name not in NETWORKS:
+        raise InputError(f"unknown network {name!r}: expected one of {', '.join(sorted(NETWORKS))}.")
+    try:
+        return NETWORKS[name](**arguments)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"network {name!r} does not take these arguments: {arguments} ({error}).") from None
