@@ -140,6 +140,11 @@ def leave_word(sweep: str | None, word: dict[str, Any]) -> None:
             beside.write_text(told, encoding="utf-8")
 
 
+def kind_of(config: DictConfig) -> type[TrainSettings] | type[EnlargeTrainSettings]:
+    """What a configuration is of: only enlarging has a factor."""
+    return EnlargeTrainSettings if "factor" in config else TrainSettings
+
+
 def run_job(config: DictConfig) -> None:
     """One training, alone or as a job of a sweep, whose other jobs go on after an error."""
     sweep = os.environ.get(SWEEP_FOLDER) if HydraConfig.get().mode is RunMode.MULTIRUN else None
@@ -147,7 +152,7 @@ def run_job(config: DictConfig) -> None:
     leave_word(sweep, word)
     word["problem"] = "it was stopped"
     try:
-        settings = typed(config, EnlargeTrainSettings if "factor" in config else TrainSettings)
+        settings = typed(config, kind_of(config))
         with own_device(settings.trainer):
             word = {"folder": str(train(settings)), "problem": ""}
     except InputError as error:

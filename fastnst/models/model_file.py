@@ -16,7 +16,7 @@ from torch import Tensor
 from fastnst import __version__
 from fastnst.errors import InputError
 from fastnst.models.foreign import from_foreign
-from fastnst.networks import Network, build_network
+from fastnst.networks import Enlarger, Network, TransformerNetwork, build_network
 from fastnst.places import PACKAGE, home, shipped
 from fastnst.untrusted import (
     LARGEST_CARD,
@@ -46,9 +46,17 @@ class Model(NamedTuple):
         thumbnail: the style picture, (3, H, W) in [0, 1], or None; of a network of S styles (S, 3, H, W).
     """
 
-    network: Network
+    network: TransformerNetwork
     card: dict[str, Any]
     thumbnail: Tensor | None
+
+
+class EnlargingModel(NamedTuple):
+    """The same of a network that enlarges: its card has a factor, and no style."""
+
+    network: Enlarger
+    card: dict[str, Any]
+    thumbnail: None = None
 
 
 def save_model(
@@ -102,7 +110,31 @@ def _short(weights: Tensor) -> Tensor:
 
 
 def load_model(path: str | os.PathLike) -> Model:
-    """Read a model file; nothing in it is ever run, and nothing it claims is believed (:mod:`fastnst.untrusted`).
+    """Read a model file of a style, or of many; see :func:`read_model`.
+
+    Raises:
+        InputError: it cannot be read, or it enlarges.
+    """
+    model = read_model(path)
+    if isinstance(model, EnlargingModel):
+        raise InputError(f"{path} paints no style, it enlarges pictures: give it to `fastnst enlarge`.")
+    return model
+
+
+def load_enlarger(path: str | os.PathLike) -> EnlargingModel:
+    """Read a model file that enlarges; see :func:`read_model`.
+
+    Raises:
+        InputError: it cannot be read, or it paints a style.
+    """
+    model = read_model(path)
+    if isinstance(model, Model):
+        raise InputError(f"{path} enlarges nothing, it paints a style: give it to `fastnst stylize`.")
+    return model
+
+
+def read_model(path: str | os.PathLike) -> Model | EnlargingModel:
+    """Read a model file of any kind; nothing in it is ever run, and nothing it claims is believed (:mod:`fastnst.untrusted`).
 
     Besides our own files it reads what ``scripts/export.py`` writes as .safetensors, and the state dictionaries
     that :mod:`fastnst.models.foreign` recognises.
@@ -143,7 +175,8 @@ def load_model(path: str | os.PathLike) -> Model:
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} does not hold the weights of the network its card names: {reason}") from None
-    return Model(network.float().eval().requires_grad_(False), card, thumbnail)
+    network = network.float().eval().requires_grad_(False)
+    return Model(network, card, thumbnail) if isinstance(network, TransformerNetwork) else EnlargingModel(network, card)
 
 
 def _as_picture(thumbnail: Tensor, styles: int | None) -> Tensor:

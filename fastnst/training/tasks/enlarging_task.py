@@ -10,7 +10,7 @@ from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import InputError
 from fastnst.losses.from_settings import build_vgg
 from fastnst.losses.reconstruction import ReconstructionLoss
-from fastnst.models.model_file import find_model, load_model
+from fastnst.models.model_file import find_model, load_enlarger
 from fastnst.networks import TransformerNetwork, build_network
 from fastnst.settings import EnlargeTrainSettings
 from fastnst.training.callbacks.enlarged_previews import EnlargedPreviews, middles
@@ -53,7 +53,7 @@ class EnlargingTask:
         Raises:
             InputError: it cannot be read, or its network is another one.
         """
-        given, network = load_model(find_model(model)).network, module.network
+        given, network = load_enlarger(find_model(model)).network, module.network
         if (given.name, {**given.arguments, "factor": 0}) != (network.name, {**network.arguments, "factor": 0}):
             raise InputError(
                 f"initial={model}: its network is {given.name} {given.arguments}, this run's is {network.name} "

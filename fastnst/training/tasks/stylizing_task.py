@@ -113,8 +113,6 @@ def read_teacher(settings: TrainSettings, styles: int) -> TransformerNetwork | N
         teacher = load_model(find_model(settings.teacher)).network
     except InputError as error:
         raise InputError(f"teacher={settings.teacher}: {error}") from None
-    if not isinstance(teacher, TransformerNetwork):
-        raise InputError(f"teacher={settings.teacher} enlarges: give a model of a style.")
     if teacher.arguments["styles"]:
         raise InputError(f"teacher={settings.teacher} has many styles: give a model of one.")
     return teacher
