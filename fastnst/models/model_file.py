@@ -16,7 +16,7 @@ from torch import Tensor
 from fastnst import __version__
 from fastnst.errors import InputError
 from fastnst.models.foreign import from_foreign
-from fastnst.networks import Enlarger, Network, TransformerNetwork, build_network
+from fastnst.networks import AnyEnlarger, Network, TransformerNetwork, build_network
 from fastnst.places import PACKAGE, home, shipped
 from fastnst.untrusted import (
     LARGEST_CARD,
@@ -54,7 +54,7 @@ class Model(NamedTuple):
 class EnlargingModel(NamedTuple):
     """The same of a network that enlarges: its card has a factor, and no style."""
 
-    network: Enlarger
+    network: AnyEnlarger
     card: dict[str, Any]
     thumbnail: None = None
 
@@ -134,8 +134,9 @@ def load_enlarger(path: str | os.PathLike) -> EnlargingModel:
 
 
 def read_model(path: str | os.PathLike) -> Model | EnlargingModel:
-    """Read a model file of any kind; nothing in it is ever run, and nothing it claims is believed (:mod:`fastnst.untrusted`).
+    """Read a model file of any kind; nothing in it is ever run, and nothing it claims is believed.
 
+    (:mod:`fastnst.untrusted`.)
     Besides our own files it reads what ``scripts/export.py`` writes as .safetensors, and the state dictionaries
     that :mod:`fastnst.models.foreign` recognises.
 
@@ -205,8 +206,11 @@ def find_model(name: str) -> Path:
 
 
 def style_name(path: Path, card: dict[str, Any]) -> str:
-    """What a model paints: its file's name, or where that is only ``model`` the style on its card, if it names one."""
-    return str((card.get("style") or {"name": path.stem})["name"]) if path.stem == "model" else path.stem
+    """What a model paints: its file's name, or where that is only ``model`` the style on its card, or ``enlarge4``."""
+    if path.stem != "model":
+        return path.stem
+    factor = card.get("network", {}).get("arguments", {}).get("factor")  # as checked with the network
+    return str((card.get("style") or {"name": path.stem})["name"]) if factor is None else f"enlarge{factor}"
 
 
 def current_commit() -> str | None:

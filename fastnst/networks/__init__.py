@@ -1,7 +1,7 @@
 """Image transformation networks: float RGB in [0, 1] in, float RGB out, of the same size or enlarged."""
 
-from fastnst.networks.building import NETWORKS, Enlarger, Network, build_network
+from fastnst.networks.building import NETWORKS, AnyEnlarger, Network, build_network
 from fastnst.networks.enlarging import EnlargingNetwork
 from fastnst.networks.transformer import TransformerNetwork
 
-__all__ = ["NETWORKS", "Enlarger", "EnlargingNetwork", "Network", "TransformerNetwork", "build_network"]
+__all__ = ["NETWORKS", "AnyEnlarger", "EnlargingNetwork", "Network", "TransformerNetwork", "build_network"]

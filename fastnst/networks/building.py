@@ -9,8 +9,8 @@ from fastnst.errors import InputError
 from fastnst.networks.enlarging import EnlargingNetwork, Johnson2016Enlarging
 from fastnst.networks.transformer import TransformerNetwork
 
-Enlarger: TypeAlias = EnlargingNetwork | Johnson2016Enlarging
-Network: TypeAlias = TransformerNetwork | Enlarger
+AnyEnlarger: TypeAlias = EnlargingNetwork | Johnson2016Enlarging
+Network: TypeAlias = TransformerNetwork | AnyEnlarger
 
 NETWORKS: dict[str, Callable[..., Network]] = {
     one.name: one for one in (TransformerNetwork, EnlargingNetwork, Johnson2016Enlarging)

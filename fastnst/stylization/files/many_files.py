@@ -96,7 +96,7 @@ def read_ahead(source: Path, output: Path, handling: Handling) -> Still | None:
         InputError: it cannot be read.
     """
     found = probe(source)
-    if moves_to(found, output) or found.size[0] * found.size[1] > AHEAD_PIXELS:
+    if moves_to(found, output) or found.size[0] * found.size[1] * handling.grows > AHEAD_PIXELS:
         return None
     return read_still(found, handling.max_pixels)
 

@@ -36,6 +36,7 @@ class Handling:
         temporal: what moves only: how much of a frame comes from the one before; None: nothing.
         stats: what moves only: say how much the result flickers.
         max_frames: longer animations are refused.
+        grows: how many times as many pixels results have; what moves is refused accordingly earlier.
         passage: what moves only: the shares of the styles at the first frame, and at the last; None: they stay.
 
     Raises:
@@ -52,6 +53,7 @@ class Handling:
     stats: bool = False
     max_frames: int = MAX_FRAMES
     passage: tuple[Mapping[str, float], Mapping[str, float]] | None = None
+    grows: int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.quality <= 100:
@@ -113,7 +115,8 @@ def stylize_file(
     painter = Painter(stylizer, controls, steady, Flicker() if handling.stats else None, passage)
     outcome = stylize_moving(
         source, output, painter, start=handling.start, end=handling.end, quality=handling.quality,
-        overwrite=handling.overwrite, max_pixels=handling.max_pixels, max_frames=handling.max_frames, progress=tell,
+        overwrite=handling.overwrite, max_pixels=handling.max_pixels // handling.grows, max_frames=handling.max_frames,
+        progress=tell,
     )  # fmt: skip
     notes = [f"{outcome.frames} frames", *outcome.notes, *([str(painter.flicker)] if painter.flicker else [])]
     return Done(f"{source} ({', '.join(notes)}) -> {output}", outcome.problem)

@@ -12,7 +12,7 @@ from fastnst.images.degrading import reduce, whole_multiple
 from fastnst.images.quality import quality
 from fastnst.images.resizing import resize
 from fastnst.losses.reconstruction import ReconstructionLoss
-from fastnst.networks import Enlarger
+from fastnst.networks import AnyEnlarger
 from fastnst.training.steps.training_module import TrainingModule
 
 
@@ -26,10 +26,10 @@ class SuperResolutionModule(TrainingModule):
         degradation: see :func:`~fastnst.images.degrading.reduce`.
     """
 
-    network: Enlarger
+    network: AnyEnlarger
 
     def __init__(
-        self, network: Enlarger, loss: ReconstructionLoss, steps: int, degradation: str = "bicubic", **options: Any
+        self, network: AnyEnlarger, loss: ReconstructionLoss, steps: int, degradation: str = "bicubic", **options: Any
     ) -> None:
         super().__init__(network, loss, steps, **options)
         self.degradation = degradation

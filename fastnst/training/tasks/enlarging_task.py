@@ -67,7 +67,7 @@ class EnlargingTask:
 
     def card(self) -> dict[str, Any]:
         """What a model file says of the task."""
-        return {"factor": self.settings.factor, "degradation": self.settings.degradation}
+        return {"degradation": self.settings.degradation}
 
     def previews(self, folder: Path, data: PhotoDataModule) -> EnlargedPreviews:
         photos, read = data.photos_to_show()
