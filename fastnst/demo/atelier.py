@@ -1,4 +1,4 @@
-"""What paints for the page: all styles, their uploads and results, and the room these may take."""
+"""What paints and enlarges for the page: all models, their uploads and results, and the room these may take."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from filelock import FileLock, Timeout
 from fastnst.command_line import called
 from fastnst.errors import InputError
 from fastnst.images.reading import read_image_with_alpha
+from fastnst.images.resizing import resize
 from fastnst.images.saving import save_image
 from fastnst.images.tensors import to_pil
-from fastnst.models.model_file import Model, find_model, load_model, model_folders, style_name
+from fastnst.models.model_file import AnyModel, Model, find_model, model_folders, read_model, style_name
 from fastnst.models.styles import pick, style_names
 from fastnst.stylization import Stylizer
 from fastnst.stylization.controls import Controls
+from fastnst.stylization.enlarger import Enlarger
 
 MAX_PIXELS = 50_000_000
 """A page for several people refuses larger pictures; the command line does not."""
@@ -67,13 +69,16 @@ class Atelier:
         )
         if not paths:
             raise InputError(f"no trained styles are here: train one ({called('train')} --help), or give --model.")
-        self.models: dict[str, Model] = {}
+        self.models: dict[str, AnyModel] = {}
         for path in paths:
-            model = load_model(path)
-            several = {name: pick(model, {name: 1}) for name in style_names(model)}
+            model = read_model(path)
+            several = {name: pick(model, {name: 1}) for name in style_names(model)} if isinstance(model, Model) else {}
             for name, one in (several or {style_name(path, model.card): model}).items():
                 self.models[name if name not in self.models else f"{name} {len(self.models) + 1}"] = one
-        self.stylizers = {name: Stylizer(model, device) for name, model in self.models.items()}
+        self.stylizers = {
+            name: Stylizer(one, device) if isinstance(one, Model) else Enlarger(one, device, most_pixels=MAX_PIXELS)
+            for name, one in self.models.items()
+        }
         self.locks = {name: threading.Lock() for name in self.models}
         self.max_seconds = max_seconds
         self.ends: dict[str, float] = {}
@@ -126,7 +131,8 @@ class Atelier:
         finally:
             self.locks[style].release()
         content = controls.reduce(content)
-        alpha = None if alpha is None else controls.reduce(alpha)
+        alpha = None if alpha is None else resize(alpha, *stylized.shape[-2:])
+        content = content if stylized.shape == content.shape else resize(content, *stylized.shape[-2:])
         folder = Path(tempfile.mkdtemp(dir=self.results.name))
         before, after = folder / "before.png", folder / f"{Path(picture).stem}_{style}.png".replace(" ", "_")
         save_image(content, before, alpha=alpha)

@@ -15,18 +15,19 @@ from fastnst.errors import InputError
 from fastnst.export.agreement import Difference
 from fastnst.export.formats import export_onnx
 from fastnst.export.style_chooser import style_chooser
-from fastnst.models.model_file import Model
+from fastnst.models.model_file import AnyModel, Model
 
 RUNTIME = "onnxruntime-web@1.30.0"
 """The npm package; this version, because the page is tested with it."""
 RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 """Of the package's 60 files the three that computing on the CPU (WebAssembly) needs, 14 MB."""
 PAGE_FILES = ("index.html", "page.js", "worker.js", "style.css")
+PAINTS, ENLARGES = "Turns your picture into a painting", "Enlarges your picture"
 HOW_TO_GET = f"run `npm pack {RUNTIME}` where there is npm and internet, then give the .tgz as --runtime"
 
 
 def export_web(
-    model: Model,
+    model: AnyModel,
     folder: str | os.PathLike,
     name: str,
     precision: str = "float",
@@ -58,9 +59,13 @@ def export_web(
         beside = Path(temporary)
         difference = export_onnx(model, beside / "model.onnx", precision)
         find_runtime(beside, runtime)
+        paints = isinstance(model, Model)
         page = resources.files("fastnst.export") / "page"
         for file in PAGE_FILES:
-            text = (page / file).read_text(encoding="utf-8").replace("{{styles}}", style_chooser(model))
+            text = (
+                (page / file).read_text(encoding="utf-8").replace("{{styles}}", style_chooser(model) if paints else "")
+            )
+            text = text.replace("{{what}}", PAINTS if paints else ENLARGES)
             text = text.replace("{{name}}", html.escape(name.replace("_", " ")))
             (beside / file).write_text(text, encoding="utf-8")
         try:

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -57,6 +57,9 @@ class EnlargingModel(NamedTuple):
     network: AnyEnlarger
     card: dict[str, Any]
     thumbnail: None = None
+
+
+AnyModel: TypeAlias = Model | EnlargingModel
 
 
 def save_model(
@@ -133,7 +136,7 @@ def load_enlarger(path: str | os.PathLike) -> EnlargingModel:
     return model
 
 
-def read_model(path: str | os.PathLike) -> Model | EnlargingModel:
+def read_model(path: str | os.PathLike) -> AnyModel:
     """Read a model file of any kind; nothing in it is ever run, and nothing it claims is believed.
 
     (:mod:`fastnst.untrusted`.)

@@ -49,7 +49,7 @@ class EnlargingNetwork(nn.Module):
         self.reach = 2 * residual_blocks + 2
         """How many low-resolution pixels away a pixel can still make a difference."""
         self.head = _convolution(3, width)
-        self.body = nn.Sequential(*(_Block(width) for _ in range(residual_blocks)))
+        self.body = nn.Sequential(*(Block(width) for _ in range(residual_blocks)))
         self.tail = _convolution(width, 3 * factor**2)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]  # it has one
@@ -92,7 +92,7 @@ class Johnson2016Enlarging(nn.Module):
         self.reach = 4 + 2 * 4 + 2 + 4
         layers: list[nn.Module] = [
             *_normalized(Conv2d(3, 64, 9, padding=4)),
-            *(_Block(64, norm=True) for _ in range(4)),
+            *(Block(64, norm=True) for _ in range(4)),
         ]
         for _ in range(doublings):
             layers += _normalized(nn.ConvTranspose2d(64, 64, 3, stride=2, padding=1, output_padding=1))
@@ -107,7 +107,14 @@ class Johnson2016Enlarging(nn.Module):
         return self.layers(2.0 * low - 1.0)
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
+    """Two 3x3 convolutions and the identity.
+
+    Args:
+        channels: in and out.
+        norm: batch normalisation after each convolution.
+    """
+
     def __init__(self, channels: int, norm: bool = False) -> None:
         super().__init__()
         last = [nn.BatchNorm2d(channels)] if norm else []
