@@ -27,7 +27,8 @@ def export_onnx(
 ) -> Difference:
     """Write an ONNX file: RGB in [0, 1], (1, 3, H, W), any height and width, in and out; the card in its metadata.
 
-    What comes out of a model that enlarges is larger. A model of S styles has a second input ``style``, (S,): the share of each, in the order of the card's ``styles``.
+    What comes out of a model that enlarges is larger. A model of S styles has a second input ``style``, (S,): the share
+    of each, in the order of the card's ``styles``.
 
     Args:
         model: as read.
@@ -48,8 +49,10 @@ def export_onnx(
         raise InputError(f"export to ONNX needs the package {error.name}: pip install 'fastnst[export]'.") from None
     from fastnst.models.onnx_graph import enlarger_to_onnx, network_to_onnx
 
-    stylizes = isinstance(model, Model)
-    exported = network_to_onnx(model.network, precision) if stylizes else enlarger_to_onnx(model.network, precision)
+    if isinstance(model, Model):
+        exported = network_to_onnx(model.network, precision)
+    else:
+        exported = enlarger_to_onnx(model.network, precision)
     entry = exported.metadata_props.add()
     entry.key, entry.value = CARD, json.dumps(model.card)
     with _exported(path, overwrite) as beside:
@@ -89,12 +92,12 @@ def export_safetensors(
 
 def export_torchscript(model: AnyModel, path: str | os.PathLike, overwrite: bool = False) -> Difference:
     """Write a TorchScript file for C++ and mobile: as :func:`export_onnx`, the card as the extra file ``card.json``."""
-    network, styles = model.network, model.network.arguments.get("styles")
-    whole = Traceable if isinstance(model, Model) else TraceableEnlarger
+    styles = model.network.arguments.get("styles")
+    whole = Traceable(model.network) if isinstance(model, Model) else TraceableEnlarger(model.network)
     example = (torch.rand(1, 3, 36, 41), *([] if styles is None else [torch.full((styles,), 1 / styles)]))
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # that TorchScript is in maintenance, and what tracing may have missed
-        traced = torch.jit.trace(whole(network.cpu()), example)
+        traced = torch.jit.trace(whole.cpu(), example)
     with _exported(path, overwrite) as beside:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -59,7 +59,7 @@ def export_web(
         beside = Path(temporary)
         difference = export_onnx(model, beside / "model.onnx", precision)
         find_runtime(beside, runtime)
-        paints = isinstance(model, Model)
+        chooser, what = (style_chooser(model), PAINTS) if isinstance(model, Model) else ("", ENLARGES)
         page = resources.files("fastnst.export") / "page"
         for file in PAGE_FILES:
             text = (
