@@ -72,8 +72,10 @@ class Atelier:
         self.models: dict[str, AnyModel] = {}
         for path in paths:
             model = read_model(path)
-            several = {name: pick(model, {name: 1}) for name in style_names(model)} if isinstance(model, Model) else {}
-            for name, one in (several or {style_name(path, model.card): model}).items():
+            several: dict[str, AnyModel] = {style_name(path, model.card): model}
+            if isinstance(model, Model) and style_names(model):
+                several = {name: pick(model, {name: 1}) for name in style_names(model)}
+            for name, one in several.items():
                 self.models[name if name not in self.models else f"{name} {len(self.models) + 1}"] = one
         self.stylizers = {
             name: Stylizer(one, device) if isinstance(one, Model) else Enlarger(one, device, most_pixels=MAX_PIXELS)

@@ -62,10 +62,7 @@ def export_web(
         chooser, what = (style_chooser(model), PAINTS) if isinstance(model, Model) else ("", ENLARGES)
         page = resources.files("fastnst.export") / "page"
         for file in PAGE_FILES:
-            text = (
-                (page / file).read_text(encoding="utf-8").replace("{{styles}}", style_chooser(model) if paints else "")
-            )
-            text = text.replace("{{what}}", PAINTS if paints else ENLARGES)
+            text = (page / file).read_text(encoding="utf-8").replace("{{styles}}", chooser).replace("{{what}}", what)
             text = text.replace("{{name}}", html.escape(name.replace("_", " ")))
             (beside / file).write_text(text, encoding="utf-8")
         try:
