@@ -103,6 +103,10 @@ class RunFiles(pl.Callback):
         progress = trainer.fit_loop.epoch_loop.batch_progress
         for counts in (progress.current, progress.total):  # what was begun only will be begun again
             counts.ready = counts.started = counts.processed  # type: ignore[attr-defined]
+        optimizer = trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer
+        for name in ("total", "current"):  # else each stop would add one, and a run of many stops not go on
+            step, zero_grad = getattr(optimizer.step, name), getattr(optimizer.zero_grad, name)
+            step.ready = zero_grad.ready = zero_grad.started = zero_grad.completed = step.completed
         if isinstance(exception, Abandoned):
             if trainer.global_step:
                 self.on_train_end(trainer, pl_module)

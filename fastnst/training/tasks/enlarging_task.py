@@ -35,9 +35,10 @@ class EnlargingTask:
     def module(self) -> SuperResolutionModule:
         """The network and the objective, in the module that trains the one with the other."""
         plain, given = asdict(self.settings), self.settings.network
+        if given.name == TransformerNetwork.name:
+            raise InputError("this network stylizes: give network=enlarging or network=johnson2016_sr.")
         network = build_network(given.name, {**given.arguments, "factor": self.settings.factor})
-        if isinstance(network, TransformerNetwork):
-            raise InputError(f"network={given.name} stylizes: give network=enlarging or network=johnson2016_sr.")
+        assert not isinstance(network, TransformerNetwork)
         layers = list(self.settings.loss.feature_layers) if self.settings.loss.feature_weight else []
         vgg = build_vgg(plain, layers) if layers else None
         return SuperResolutionModule(

@@ -54,6 +54,8 @@ class StylizingTask:
 
     def module(self) -> StyleTransferModule:
         """The network and the objective with the styles, in the module that trains the one with the other."""
+        if self.settings.network.name != TransformerNetwork.name:
+            raise InputError("this network enlarges: it is for experiment=super_resolution.")
         plain, many = asdict(self.settings), len(self.styles) if len(self.styles) > 1 else None
         network = build_network(self.settings.network.name, {**self.settings.network.arguments, "styles": many})
         assert isinstance(network, TransformerNetwork)
