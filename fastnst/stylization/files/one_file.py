@@ -11,6 +11,7 @@ from torch import Tensor
 from fastnst.errors import InputError
 from fastnst.images.reading import MAX_PIXELS
 from fastnst.stylization.controls import Controls
+from fastnst.stylization.enlarger import Enlarger
 from fastnst.stylization.files.stills import Still, read_still, save_still
 from fastnst.stylization.moving.animation import MAX_FRAMES
 from fastnst.stylization.moving.convert import stylize_moving
@@ -83,7 +84,7 @@ def moves_to(found: Probe, output: Path) -> bool:
 def stylize_file(
     source: Path,
     output: Path,
-    stylizer: Stylizer,
+    stylizer: Stylizer | Enlarger,
     controls: Controls,
     handling: Handling,
     progress: Callable[[float, int | None], None] | None = None,
@@ -93,7 +94,7 @@ def stylize_file(
     Args:
         source: the file.
         output: its format follows from the extension.
-        stylizer: paints.
+        stylizer: paints or enlarges.
         controls: how.
         handling: how files are read and written.
         progress: is told finished frames and their number, None where it is unknown; of a still the finished part of 1.

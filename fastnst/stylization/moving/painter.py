@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from fastnst.stylization.controls import Controls
+from fastnst.stylization.enlarger import Enlarger
 from fastnst.stylization.moving.optical_flow import Flow
 from fastnst.stylization.moving.passage import Passage
 from fastnst.stylization.moving.steadiness import Flicker, Steady
@@ -18,7 +19,7 @@ class Painter:
     """From a frame to the frame that is shown; called in their order.
 
     Attributes:
-        stylizer: paints each by itself.
+        stylizer: paints or enlarges each by itself.
         controls: for each of them.
         steady: blends it with the one before; None: no.
         flicker: measures the result; None: no.
@@ -28,7 +29,7 @@ class Painter:
         InputError: one of these is wanted, and OpenCV is missing.
     """
 
-    stylizer: Stylizer
+    stylizer: Stylizer | Enlarger
     controls: Controls = field(default_factory=Controls)
     steady: Steady | None = None
     flicker: Flicker | None = None
@@ -41,7 +42,7 @@ class Painter:
     def __call__(self, picture: Tensor) -> Tensor:
         """(3, H, W) in [0, 1] to the same, of the size that the controls ask for."""
         source = self.controls.reduce(picture)
-        if self.passage is not None:
+        if self.passage is not None and isinstance(self.stylizer, Stylizer):
             self.stylizer.set_shares(self.passage.shares(self.painted))
         self.painted += 1
         result = self.stylizer(source, self.controls)
