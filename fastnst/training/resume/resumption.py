@@ -85,7 +85,7 @@ def find_resume_point(
         damaged, problem, path = path, str(error), before
     state = checkpoint["callbacks"]["RunFiles"]
     if state["style"] != style:
-        raise InputError(f"{path} was trained on style {state['style']!r}, not {style!r}: leave ckpt_path out.")
+        raise InputError(f"{path} was trained for {state['style']!r}, not {style!r}: leave ckpt_path out.")
     if state.get("picture", picture) != picture:
         raise InputError(f"{path} was trained on another picture of the name {style!r}: leave ckpt_path out.")
     trained_with = state.get("settings", {})
