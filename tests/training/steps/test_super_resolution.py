@@ -18,7 +18,9 @@ def enlarging(photos, tmp_path):
         "network.arguments.width=8", "network.arguments.residual_blocks=1", "trainer.max_steps=4",
         "trainer.log_every=1", "trainer.precision=32-true", "preview_size=48", "preview_every=2", "validate_every=2",
     ]  # fmt: skip
-    return lambda *more: run_script("train", *options, *more, cwd=tmp_path)
+    return lambda *more: run_script(
+        "train", *(one for one in more if one == "-m"), *options, *(one for one in more if one != "-m"), cwd=tmp_path
+    )
 
 
 def test_it_beats_bicubic_on_photographs_it_has_not_seen(enlarging, tmp_path):
@@ -85,6 +87,14 @@ def test_the_papers_network_and_degradation(photos, tmp_path):
     assert load_enlarger(tmp_path / "run" / "model.ckpt").card["network"] == {
         "name": "johnson2016_sr", "arguments": {"factor": 8},
     }  # fmt: skip
+
+
+def test_a_sweep_shows_their_figures(enlarging, tmp_path):
+    answer = enlarging("-m", "seed=0,1", "trainer.max_steps=2")
+    assert answer.code == 0, answer.err
+    (page,) = (tmp_path / "outputs" / "multirun").glob("*/index.html")
+    text = page.read_text()
+    assert text.count("psnr") == 2 and text.count("enlarge.py --model") == 2
 
 
 @pytest.mark.parametrize(
