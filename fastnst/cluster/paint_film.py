@@ -23,7 +23,7 @@ from fastnst.errors import InputError
 from fastnst.stylization.moving.convert import stylize_moving
 from fastnst.stylization.moving.painter import Painter
 from fastnst.stylization.moving.pipeline import stylize_video
-from fastnst.stylization.moving.steadiness import Steady
+from fastnst.stylization.moving.steady.steadiness import Steady
 from fastnst.stylization.moving.video_reader import VideoReader
 from fastnst.stylization.moving.video_writer import CODECS
 

@@ -137,11 +137,22 @@ def cluster(add) -> None:
     add("--files", type=int, nargs="+", default=[1000, 10_000, 100_000], help="only listed (default: up to 100000)")
 
 
+def under_motion(add) -> None:
+    """flicker, drift, and error against exact flow on what moves, plain and with --temporal"""
+    add("--models", nargs="+", default=["mosaic"], metavar="MODEL", help="model files or names (default: mosaic)")
+    add("--film", type=Path, metavar="FILE", help="(default: one made of a sample photograph)")
+    add("--frames", type=int, help="so many of the film (default: all)")
+    add("--photos", type=Path, metavar="DIR", help="folder of held-out photographs (default: scikit-image's samples)")
+    add("--count", type=int, default=10, help="so many of them (default: 10)")
+    add("--style", type=Path, help="the models' style picture, where it is none of the shipped ones")
+
+
 COMMANDS = {
     **{command.__name__: command for command in (objective, paintings, speed, frontier, data, learning, cluster)},
     "train": train_step,
     "stylize": one_picture,
     "enlarge": against_originals,
+    "steadiness": under_motion,
 }
 """Each is run by ``run(options, device)`` of the file of its function's name in fastnst/benchmark/commands/."""
 
@@ -162,6 +173,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def check(options: argparse.Namespace) -> None:
     least = {"count": 1, "repeats": 1, "iterations": 3, "batch": 1, "width": 1, "curves": 2, "seeds": 2, "size": 16}
+    least |= {"frames": 2}
     if options.command == "paintings":
         least |= {"iterations": 0, "lbfgs_photos": 1}
     for name, value in vars(options).items():

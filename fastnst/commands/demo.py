@@ -22,6 +22,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--max-upload", type=int, default=30, help="largest upload in megabytes (default: 30)")
     parser.add_argument("--max-seconds", type=int, default=MAX_SECONDS, help="for one picture (default: %(default)s)")
+    parser.add_argument("--no-learning", action="store_true", help="visitors cannot have paintings of their own learnt")
+    parser.add_argument("--learning", action="append", help="option of train for that (default: experiment=minute)")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps ... (default: a GPU if there is one)")
     options = parser.parse_args(arguments)
     require_whole("--max-upload", options.max_upload, least=1)
@@ -36,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing leaves this machine
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # else the uploads would stay
-    atelier = Atelier(options.model, options.device, options.max_seconds)
+    learning = None if options.no_learning else options.learning or ["experiment=minute"]
+    atelier = Atelier(options.model, options.device, options.max_seconds, learning)
     page = build_page(atelier)
     import gradio as gr
     from starlette.middleware import Middleware

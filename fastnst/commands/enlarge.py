@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         enlarger = Enlarger(model, options.device, tile=options.tile, most_pixels=options.max_pixels)
         handling = Handling(
             options.quality, options.overwrite, options.max_pixels, options.compare, options.start, options.end,
-            max_frames=options.max_frames, grows=1 if options.max_side else enlarger.factor**2,
+            max_frames=options.max_frames, resume=options.resume, grows=1 if options.max_side else enlarger.factor**2,
         )  # fmt: skip
         return handling, Controls(max_side=options.max_side), enlarger
 

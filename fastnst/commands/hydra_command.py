@@ -85,3 +85,18 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("called", called, replace=True)
     OmegaConf.register_new_resolver("stem", lambda path: Path(path).stem, replace=True)
     OmegaConf.register_new_resolver("shipped_style", lambda name: os.path.relpath(picture_path(name)), replace=True)
+    OmegaConf.register_new_resolver("default_layers", layers_of, replace=True)
+    OmegaConf.register_new_resolver("default_weights", weights_of, replace=True)
+
+
+def layers_of(loss_network: str, term: str) -> DictConfig:
+    """``{relu3_3: 1.0}``: the content or style layers of a loss network whose layers nobody has named."""
+    from fastnst.features.loss_network import default_layers
+
+    return OmegaConf.create(default_layers(loss_network)[("content", "style").index(term)])
+
+
+def weights_of(loss_network: str) -> str:
+    from fastnst.features.loss_network import default_weights
+
+    return default_weights(loss_network)

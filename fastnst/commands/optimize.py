@@ -49,7 +49,7 @@ def run(settings: OptimizeSettings, folder: Path) -> tuple[str, Tensor]:
     from fastnst.images.color import COLOR_MODES, apply_color_mode, match_colors
     from fastnst.images.reading import read_image, read_picture
     from fastnst.images.resizing import resize_short_side
-    from fastnst.losses.from_settings import build_objective, build_vgg
+    from fastnst.losses.from_settings import build_loss_network, build_objective, with_own_terms
     from fastnst.optimization.gatys import check_options, check_pictures
     from fastnst.optimization.pyramid import check_sizes, optimize_coarse_to_fine
     from fastnst.optimization.record import CONFIG, Record, open_folder
@@ -74,20 +74,21 @@ def run(settings: OptimizeSettings, folder: Path) -> tuple[str, Tensor]:
         [read_picture(path, 224, "size") for path in sample_photos()] if settings.activations == "unit_mean" else []
     )
     plain = asdict(settings)
-    vgg = build_vgg(plain, photos=photos).to(device)
+    loss = with_own_terms(plain["loss"])
+    vgg = build_loss_network({**plain, "loss": loss}, photos=photos).to(device)
     # What is wrong shows before the run folder is made, and at the smallest size.
     names = ("optimizer", "learning_rate", "schedule", "pixel_range", "line_search", "stall_tolerance", "stall_window")
     options = {name: plain[name] for name in names}
     check_options(**options)
     smallest = resize_short_side(content, sizes[0])
-    check_pictures(build_objective(vgg, style, plain["loss"], sizes[0] / sizes[-1]), smallest, smallest)
+    check_pictures(build_objective(vgg, style, loss, sizes[0] / sizes[-1]), smallest, smallest)
     open_folder(folder)
     OmegaConf.save(OmegaConf.create(plain), folder / CONFIG)
     print(f"Run folder: {folder}", flush=True)
     record = Record(folder, sum(steps), settings.strip_pictures, settings.log_every)
     try:
         result = optimize_coarse_to_fine(
-            lambda scale: build_objective(vgg, style, plain["loss"], scale),
+            lambda scale: build_objective(vgg, style, loss, scale),
             content.to(device),
             start.to(device),
             sizes,

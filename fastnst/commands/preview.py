@@ -31,7 +31,7 @@ def preview(config: DictConfig) -> None:
     from fastnst.images.grids import labelled_grid
     from fastnst.images.reading import read_picture
     from fastnst.images.saving import savable_extensions, save_image
-    from fastnst.losses.from_settings import build_objective, build_vgg
+    from fastnst.losses.from_settings import build_loss_network, build_objective, with_own_terms
     from fastnst.optimization.pyramid import optimize_coarse_to_fine
 
     path = find_photo(settings.content)
@@ -46,7 +46,8 @@ def preview(config: DictConfig) -> None:
         raise InputError(f"{taken[0]} exists and is not replaced: give another name as output=.")
     device = choose_device("auto")
     plain = asdict(settings)
-    vgg = build_vgg(plain).to(device)
+    plain["loss"] = with_own_terms(plain["loss"])
+    vgg = build_loss_network(plain).to(device)
     # A small picture first: the large shapes cost a quarter there; what counts is the objective at the last size.
     size, steps = settings.size, settings.steps
     sizes = [size // 2, size] if size // 2 >= 2 * vgg.minimum_size else [size]

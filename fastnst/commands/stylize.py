@@ -125,7 +125,7 @@ def how(options: argparse.Namespace) -> tuple[Any, Any]:
     handling = Handling(
         options.quality, options.overwrite, options.max_pixels, options.compare,
         options.start, options.end, options.temporal, options.stats, options.max_frames,
-        options.passage,
+        options.passage, options.resume,
     )  # fmt: skip
     controls = Controls(
         options.strength, options.colors, options.detail,

@@ -47,9 +47,8 @@ def train(settings: TrainSettings | EnlargeTrainSettings) -> Path:
 
     import pytorch_lightning as pl
 
-    from fastnst.data.datamodule import PhotoDataModule
     from fastnst.models.publishing import check_publishable
-    from fastnst.training.build import build_callbacks, build_task
+    from fastnst.training.build import build_callbacks, build_data, build_own_callbacks, build_task
     from fastnst.training.console import keep_quiet
     from fastnst.training.ending import finish
     from fastnst.training.machine.out_of_memory import out_of_memory_says_what_to_lower
@@ -76,15 +75,17 @@ def train(settings: TrainSettings | EnlargeTrainSettings) -> Path:
         check_publishable(settings.publish)
     pl.seed_everything(settings.seed, verbose=False)
     task = build_task(settings)
-    data = PhotoDataModule(**vars(settings.data), steps=settings.trainer.max_steps, seed=settings.seed)
+    data = build_data(settings)
     module = task.module()
-    data.setup()
+    data.prepare_data()
+    data.setup("fit")
     if settings.initial is not None and resume is None:
         task.begin(module, settings.initial, data)  # type: ignore[arg-type]  # its own
     plain = asdict(settings)
     command = " ".join(["fastnst train", *HydraConfig.get().overrides.task])
     callbacks = build_callbacks(settings, command, data, task, folder)
-    trainer = build_trainer(settings.trainer, folder, callbacks, settings.validate_every)
+    every_callback = [*callbacks, *build_own_callbacks(settings)]
+    trainer = build_trainer(settings.trainer, folder, every_callback, settings.validate_every)
     point = None
     if resume is not None:
         point = find_resume_point(resume, task.name, task.picture, module, plain, trainer)
@@ -97,7 +98,8 @@ def train(settings: TrainSettings | EnlargeTrainSettings) -> Path:
             if point.damaged.parent == folder:
                 set_aside(point.damaged)
         write_settings(plain, folder / "config.yaml")
-        print(f"Training {task.name} on {len(data.training_paths)} photographs ({data.source_name}).")
+        photographs = f"{len(data.training_paths)} photographs" if data.training_paths else "photographs"
+        print(f"Training {task.name} on {photographs} ({data.source_name}).")
         print(f"Run folder: {folder}", flush=True)
         if point is not None:
             print(point.describe(plain), flush=True)

@@ -12,7 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fastnst.errors import InputError
 from fastnst.places import shipped
-from fastnst.settings import DataSettings, LossSettings, ReconstructionSettings, TrainerSettings
+from fastnst.settings import OWN, DataSettings, LossSettings, ReconstructionSettings, TrainerSettings
+from fastnst.settings.own_classes import is_own
 
 CONFIGS = shipped("configs")
 DEFAULTS = {
@@ -23,6 +24,8 @@ DEFAULTS = {
 NEEDED = {
     "content": "which picture? Add content=PATH (or a sample photograph: content=chelsea).",
     "style.images": "style=many needs the pictures: add style.images=[A.jpg,B.jpg], or a folder.",
+    "network._target_": "network=custom needs a class: add network._target_=my_file.MyNetwork.",
+    "data._target_": "data=custom needs a class: add data._target_=my_file.MyData.",
     "style.image": "style=custom needs the style picture: add style.image=PATH.",
 }
 """Settings that have no default, and what is said where they are not given."""
@@ -45,12 +48,19 @@ def typed(config: DictConfig, kind: type[Settings]) -> Settings:
     if "command" in config and "command" not in known:
         raise InputError("this experiment is a preset of optimize, not of training: give it there.")
     settings = OmegaConf.structured(kind)
+    for group in (own := [group for group in OWN if group in known and is_own(config.get(group))]):
+        settings[group] = OmegaConf.structured(OWN[group])
+        known |= known_settings(OWN[group], f"{group}.")
     try:
         require_values(name for name, value in one_by_one(config, known, resolve=False) if value == "???")
         for group, inner in known.items():
             if inner in DEFAULTS and isinstance(config.get(group), DictConfig):
                 settings.merge_with({group: OmegaConf.load(CONFIGS / f"{DEFAULTS[inner]}.yaml")})
         for name, value in one_by_one(config, known, resolve=True):
+            group, _, last = name.partition(".")
+            if name not in known and group in own:  # an argument of the user's class
+                settings[group].arguments[last] = value
+                continue
             if name not in known:
                 raise InputError(unknown(name, kind))
             put(settings, name, value, known[name])

@@ -211,12 +211,6 @@ class PhotoDataModule(pl.LightningDataModule):
         )
         return torch.stack([photos[number]["image"] for number in range(count)])
 
-    def photos_to_show(self) -> tuple[list[Path], OpenPhoto]:
-        """Photographs for previews, held out where some are, and what reads them."""
-        if self.validation_paths:
-            return self.validation_paths, self.open_validation_photo
-        return self.training_paths, self.open_photo
-
     def state_dict(self) -> dict[str, Any]:
         """How many photographs all processes together have seen, and at which step."""
         if self.trainer is None or self._position is None:

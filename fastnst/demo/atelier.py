@@ -16,12 +16,22 @@ import torch
 from filelock import FileLock, Timeout
 
 from fastnst.command_line import called
+from fastnst.demo.apprentice import Apprentice
 from fastnst.errors import InputError
 from fastnst.images.reading import read_image_with_alpha
 from fastnst.images.resizing import resize
 from fastnst.images.saving import save_image
 from fastnst.images.tensors import to_pil
-from fastnst.models.model_file import AnyModel, Model, find_model, model_folders, read_model, style_name
+from fastnst.models.model_file import (
+    BASE,
+    AnyModel,
+    Model,
+    find_model,
+    load_model,
+    model_folders,
+    read_model,
+    style_name,
+)
 from fastnst.models.styles import pick, style_names
 from fastnst.stylization import Stylizer
 from fastnst.stylization.controls import Controls
@@ -58,35 +68,44 @@ class Atelier:
         models: paths or names of models; none: all that are found by name.
         device: as for :class:`~fastnst.stylization.Stylizer`.
         max_seconds: for one picture.
+        learning: options of the command train, for visitors' own paintings; None: they cannot have any learnt.
 
     Raises:
         InputError: there is no model, or one cannot be read.
     """
 
-    def __init__(self, models: Sequence[str] = (), device: str | None = None, max_seconds: float = MAX_SECONDS) -> None:
+    def __init__(
+        self,
+        models: Sequence[str] = (),
+        device: str | None = None,
+        max_seconds: float = MAX_SECONDS,
+        learning: Sequence[str] | None = None,
+    ) -> None:
         paths = [find_model(name) for name in models] or sorted(
-            {path.name: path for folder in reversed(model_folders()) for path in folder.glob("*.ckpt")}.values()
+            {
+                path.name: path
+                for folder in reversed(model_folders())
+                for path in folder.glob("*.ckpt")
+                if path.stem != BASE  # trained to begin from: it paints no painting
+            }.values()
         )
         if not paths:
             raise InputError(f"no trained styles are here: train one ({called('train')} --help), or give --model.")
+        self.device, self.max_seconds = device, max_seconds
         self.models: dict[str, AnyModel] = {}
+        self.stylizers: dict[str, Stylizer | Enlarger] = {}
+        self.locks: dict[str, threading.Lock] = {}
+        self.ends: dict[str, float] = {}
+        self.taken: dict[str, int] = {}
+        self.learnt: dict[str, float] = {}
         for path in paths:
             model = read_model(path)
             several: dict[str, AnyModel] = {style_name(path, model.card): model}
             if isinstance(model, Model) and style_names(model):
                 several = {name: pick(model, {name: 1}) for name in style_names(model)}
             for name, one in several.items():
-                self.models[name if name not in self.models else f"{name} {len(self.models) + 1}"] = one
-        self.stylizers = {
-            name: Stylizer(one, device) if isinstance(one, Model) else Enlarger(one, device, most_pixels=MAX_PIXELS)
-            for name, one in self.models.items()
-        }
-        self.locks = {name: threading.Lock() for name in self.models}
-        self.max_seconds = max_seconds
-        self.ends: dict[str, float] = {}
-        for name, model in self.models.items():
-            for module in model.network.modules():
-                module.register_forward_pre_hook(lambda module, inputs, name=name: self._check_time(name))
+                self.add(name, one)
+        self.shipped = list(self.models)
         forget_dead_demos()
         self.results = tempfile.TemporaryDirectory(
             prefix=PREFIX, dir=os.path.realpath(tempfile.gettempdir()), ignore_cleanup_errors=True
@@ -95,28 +114,54 @@ class Atelier:
         self.lock.acquire()
         self.uploads = Path(self.results.name) / "uploads"
         self.uploads.mkdir()
+        self.apprentice = None if learning is None else Apprentice(Path(self.results.name), learning)
 
     def close(self) -> None:
         """Delete all uploads and results; the end of the process does so, too."""
+        if self.apprentice is not None:
+            self.apprentice.stop()
         self.lock.release()
         self.results.cleanup()
+
+    def add(self, name: str, model: AnyModel) -> str:
+        """Take a model in, of one style or one that enlarges.
+
+        Returns:
+            The name under which it is known, another one where ``name`` is taken.
+        """
+        self.taken[name] = self.taken.get(name, 0) + 1
+        name = name if self.taken[name] == 1 else f"{name} {self.taken[name]}"
+        for module in model.network.modules():
+            module.register_forward_pre_hook(lambda module, inputs: self._check_time(name))
+        if isinstance(model, Model):
+            self.stylizers[name] = Stylizer(model, self.device)
+        else:
+            self.stylizers[name] = Enlarger(model, self.device, most_pixels=MAX_PIXELS)
+        self.locks[name] = threading.Lock()
+        self.models[name] = model
+        return name
 
     def _check_time(self, style: str) -> None:
         if time.monotonic() > self.ends.get(style, float("inf")):
             raise InputError(f"This takes more than {self.max_seconds:g} seconds: choose a smaller longer side.")
 
-    def thumbnails(self) -> list[tuple[object, str]]:
-        """Each style's picture, grey where the model file has none, and its name."""
+    def add_painting(self, path: Path) -> str:
+        """Take in the model of a visitor's painting, for as long as results are kept; its name."""
+        name = self.add("your painting", load_model(path))
+        self.learnt[name] = time.time()
+        return name
+
+    def thumbnails(self, names: Sequence[str]) -> list[tuple[object, str]]:
+        """Each of these styles' picture, grey where there is none, and its name."""
         grey = torch.full((3, 64, 64), 0.5)
-        return [
-            (to_pil(grey if model.thumbnail is None else model.thumbnail), name) for name, model in self.models.items()
-        ]
+        pictures = [self.models[name].thumbnail if name in self.models else None for name in names]
+        return [(to_pil(grey if one is None else one), name) for one, name in zip(pictures, names, strict=True)]
 
     def paint(self, style: str, picture: str | os.PathLike | None, controls: Controls) -> Painted:
         """Stylize a picture file as the command line does.
 
         Raises:
-            InputError: no picture was given, or it cannot be read or is too large.
+            InputError: no picture was given, it cannot be read or is too large, or the style is forgotten.
         """
         if picture is None:
             raise InputError("Give a picture first: upload one, or use the camera.")
@@ -124,6 +169,8 @@ class Atelier:
         self.forget_old_results()
         if size_of(self.results.name) > ROOM:
             raise InputError("There is no room for more pictures on this machine: try again later.")
+        if style not in self.models:
+            raise InputError("A painting is forgotten after an hour: choose another style, or have it learnt again.")
         content, alpha = read_image_with_alpha(picture, max_pixels=MAX_PIXELS)
         if not self.locks[style].acquire(timeout=self.max_seconds):
             raise InputError("Too many pictures of this style are being painted: try again later.")
@@ -143,9 +190,12 @@ class Atelier:
         return Painted(before, after, f"{style}: {width} x {height} in {time.perf_counter() - started:.1f} s.")
 
     def forget_old_results(self) -> None:
-        """Delete results older than :data:`KEPT_SECONDS` (the page keeps copies of those that it still shows), and
-        uploads that were broken off."""
+        """Delete results and visitors' paintings older than :data:`KEPT_SECONDS` (the page keeps copies of pictures
+        that it still shows), and uploads that were broken off."""
         now = time.time()
+        for name in [name for name, since in self.learnt.items() if now - since > KEPT_SECONDS]:
+            for known in (self.models, self.stylizers, self.locks, self.ends, self.learnt):
+                known.pop(name, None)
         for path in Path(self.results.name).iterdir():
             if path.is_dir() and path != self.uploads and now - path.stat().st_mtime > KEPT_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)

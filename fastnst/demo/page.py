@@ -32,9 +32,10 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
         import gradio as gr
     except ImportError as error:
         raise InputError(f"the page needs the package {error.name}: pip install 'fastnst[demo]'.") from None
-    names = list(atelier.models)
 
-    def choose(event):
+    apprentice = atelier.apprentice
+
+    def choose(names, event):
         return names[event.index], f"Style: **{names[event.index]}**"
 
     choose.__annotations__["event"] = gr.SelectData  # gradio asks for the class; here it would be a string
@@ -52,16 +53,38 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
         files = (str(painted.before), str(painted.after))
         return files, gr.DownloadButton(value=files[1], interactive=True), painted.text
 
+    def learn(painting: str | None, names: list[str]):
+        nothing = gr.skip()
+        assert apprentice is not None
+        try:
+            for seen in apprentice.learn(painting):
+                shown = nothing if seen.preview is None else str(seen.preview)
+                if seen.model is None:
+                    yield shown, seen.text, nothing, nothing, nothing, nothing, nothing, seen.run
+                    continue
+                names = [*names, name := atelier.add_painting(seen.model)]
+                keep, shelf = gr.DownloadButton(value=str(seen.model), interactive=True), atelier.thumbnails(names)
+                yield shown, seen.text, keep, gr.Gallery(shelf), names, name, f"Style: **{name}**", None
+        except InputError as error:
+            text = str(error) if painting is None else str(error).replace(str(painting), Path(painting).name)
+            raise gr.Error(text, title="This did not work", print_exception=False) from None
+
+    def stop_own(run: Path | None) -> None:
+        if apprentice is not None and run is not None:
+            apprentice.stop(run)
+
     with gr.Blocks(title="fastnst", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as page:
         gr.Markdown(f"# fastnst\n{HINT}")
-        style = gr.State(names[0])
+        names = gr.State(atelier.shipped)  # and this visitor's own paintings
+        style = gr.State(first := atelier.shipped[0])
+        run = gr.State(None)  # of this visitor's painting, while it is being learnt
         with gr.Row():
             with gr.Column():
                 gallery = gr.Gallery(
-                    atelier.thumbnails(), label="Style", columns=4, height=320, allow_preview=False, selected_index=0,
-                    interactive=False, buttons=[], elem_id="styles",
+                    atelier.thumbnails(atelier.shipped), label="Style", columns=4, height=320, allow_preview=False,
+                    selected_index=0, interactive=False, buttons=[], elem_id="styles",
                 )  # fmt: skip
-                chosen = gr.Markdown(f"Style: **{names[0]}**", elem_id="chosen")
+                chosen = gr.Markdown(f"Style: **{first}**", elem_id="chosen")
                 picture = gr.Image(
                     label="Your picture", type="filepath", image_mode=None, format="png",
                     sources=["upload", "webcam", "clipboard"], elem_id="picture",
@@ -74,16 +97,35 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
                 detail = gr.Slider(0, 1, 0, step=0.05, label="Detail of the photograph")
                 side = gr.Slider(256, 4096, 1600, step=64, label="Longer side at most, in pixels")
                 button = gr.Button("Paint", variant="primary", elem_id="paint")
+                with gr.Accordion("Your own painting", open=False, elem_id="own", visible=apprentice is not None):
+                    painting = gr.Image(
+                        label="Painting", type="filepath", image_mode=None, format="png",
+                        sources=["upload", "clipboard"], elem_id="painting",
+                    )  # fmt: skip
+                    painting.preprocess = picture.preprocess  # type: ignore[method-assign]
+                    with gr.Row():
+                        begin = gr.Button("Learn it", elem_id="learn")
+                        stop = gr.Button("Stop and keep", elem_id="stop")
+                        keep = gr.DownloadButton("Download the model", interactive=False, elem_id="keep")
+                    learnt = gr.Markdown("It takes about a minute on two processor cores.", elem_id="learnt")
+                    preview = gr.Image(label="Learnt so far", interactive=False, elem_id="preview")
             with gr.Column():
                 result = gr.ImageSlider(label="Before and after", type="filepath", format="png", interactive=False)
                 status = gr.Markdown("", elem_id="status")
                 download = gr.DownloadButton("Download", interactive=False, elem_id="download")
-        gallery.select(choose, None, [style, chosen])
+        gallery.select(choose, [names], [style, chosen])
         button.click(
             paint,
             [style, picture, strength, colors, scale, detail, side],
             [result, download, status],
             concurrency_limit=USERS_AT_ONCE,
         )
+        begin.click(
+            learn,
+            [painting, names],
+            [preview, learnt, keep, gallery, names, style, chosen, run],
+            concurrency_limit=USERS_AT_ONCE,
+        )
+        stop.click(stop_own, [run], None, queue=False)
     page.queue(max_size=WAITING)
     return page

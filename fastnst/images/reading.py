@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
@@ -19,7 +18,7 @@ from fastnst.errors import InputError, reason, require_whole
 from fastnst.images.listing import NOT_PICTURES
 from fastnst.images.resizing import resize_short_side
 from fastnst.images.srgb import on_white, to_rgb_and_alpha
-from fastnst.images.tensors import from_bytes, to_tensor
+from fastnst.images.tensors import to_tensor, to_tensor_and_alpha
 
 MAX_PIXELS = 178_956_970
 """Largest picture that is opened: Pillow's own limit against decompression bombs (about 13,400 x 13,400)."""
@@ -88,12 +87,7 @@ def read_image_with_exif(
     with _decoded(path, max_pixels, None) as picture:
         upright = _upright(picture)
         exif = _exif(upright)
-        rgb, alpha = to_rgb_and_alpha(upright)
-    if alpha is None:
-        return to_tensor(rgb), None, exif
-    invisible = alpha.point(lambda value: 255 if value == 0 else 0)
-    rgb.paste((255, 255, 255), mask=invisible)
-    return to_tensor(rgb), from_bytes(np.array(alpha)[None]), exif
+        return *to_tensor_and_alpha(upright), exif
 
 
 def _exif(picture: Image.Image) -> bytes | None:

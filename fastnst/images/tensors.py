@@ -20,6 +20,16 @@ def to_tensor(picture: Image.Image) -> torch.Tensor:
     return from_bytes(np.array(picture).transpose(2, 0, 1))
 
 
+def to_tensor_and_alpha(picture: Image.Image) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Colour and transparency apart, as :func:`fastnst.images.reading.read_image_with_alpha` gives them."""
+    rgb, alpha = to_rgb_and_alpha(picture)
+    if alpha is None:
+        return to_tensor(rgb), None
+    invisible = alpha.point(lambda value: 255 if value == 0 else 0)
+    rgb.paste((255, 255, 255), mask=invisible)
+    return to_tensor(rgb), from_bytes(np.array(alpha)[None])
+
+
 def to_pil(image: torch.Tensor) -> Image.Image:
     """Turn ``(3, H, W)`` into an RGB picture: clamped to [0, 1], rounded half up to 8 bits; any float type, any device.
 

@@ -1,5 +1,5 @@
 """The objective: content, style and total variation, one implementation for training and for optimising pictures."""
 
-from fastnst.losses.perceptual import Objective, PerceptualLoss
+from fastnst.losses.perceptual import Objective, PerceptualLoss, Term
 
-__all__ = ["Objective", "PerceptualLoss"]
+__all__ = ["Objective", "PerceptualLoss", "Term"]

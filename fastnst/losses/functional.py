@@ -119,6 +119,22 @@ def style_distance(gram: Tensor, target: Tensor, eps: float = 1e-8) -> Tensor:
     return (lengths[0] / (lengths[1] + eps)).mean()
 
 
+def stability_loss(stylized: Tensor, expected: Tensor, visible: Tensor) -> Tensor:
+    """Mean squared difference of stylized pictures over the pixels that could be seen before, mean over pictures.
+
+    The short-term temporal loss of Ruder, Dosovitskiy & Brox 2018 (arXiv 1708.04538, equation 6) and of ReCoNet (Gao et
+    al. 2018, arXiv 1807.01197, section 3.2.1), with both divided by the visible pixels instead of all of them. On still
+    photographs with made motion it is the stability training of Zheng et al. 2016 (arXiv 1604.04326).
+
+    Args:
+        stylized: of the moved photographs, (N, 3, H, W).
+        expected: the photographs' stylized pictures, moved likewise.
+        visible: (1, 1, H, W), 1 or 0.
+    """
+    squares = (stylized.float() - expected.float()).square().mean(dim=(0, 1)) * visible[0, 0]
+    return squares.sum() / visible.sum().clamp(min=1)
+
+
 def total_variation(pictures: Tensor, form: str = "squared") -> Tensor:
     """Total variation of pictures (N, 3, H, W): how much neighbouring pixels differ, mean over pixels and pictures.
 

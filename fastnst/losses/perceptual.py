@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from fastnst.errors import InputError
-from fastnst.features.vgg import VGG
+from fastnst.features import LossNetwork
 from fastnst.losses import functional
 
 CONTENT_LAYERS = {"relu3_3": 1.0}
@@ -29,13 +30,35 @@ STYLE_DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+View = Mapping[str, Tensor]
+"""What a term of somebody's own sees of pictures: ``"picture"``, (N, 3, H, W) in [0, 1], and the features of its
+``layers``, (N, C, h, w), by name."""
+
+
+class Term(NamedTuple):
+    """A term of somebody's own.
+
+    Attributes:
+        weight: at least 0.
+        compare: called with the views of the stylized, the content and the style picture (of which N is 1), gives a
+            scalar. Its attribute ``layers``, if it has one, names the layers of the loss network that it wants to see.
+    """
+
+    weight: float
+    compare: Callable[[View, View, View], Tensor]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return tuple(getattr(self.compare, "layers", ()))
+
+
 class Objective(NamedTuple):
     """The value of the objective and of each of its terms.
 
     Attributes:
         total: the sum of the weighted terms, a scalar.
         terms: ``{"content": ..., "style": ..., "moments": ..., "total_variation": ...}`` as the formulas give them,
-            layers summed with their layer weights.
+            layers summed with their layer weights; and those of somebody's own.
         weighted: the same terms times their weights; they sum to ``total``.
         layers: every layer's own term before its weights: ``{"content/relu2_2": ..., "style/relu1_2": ...}``.
     """
@@ -44,6 +67,12 @@ class Objective(NamedTuple):
     terms: dict[str, Tensor]
     weighted: dict[str, Tensor]
     layers: dict[str, Tensor]
+
+    def plus(self, name: str, value: Tensor, weight: float) -> Objective:
+        """With one more term."""
+        more = {name: weight * value}
+        terms = {**self.terms, name: value}
+        return Objective(self.total + more[name], terms, {**self.weighted, **more}, self.layers)
 
 
 class PerceptualLoss(nn.Module):
@@ -62,6 +91,9 @@ class PerceptualLoss(nn.Module):
             paper's, the others make a weight mean the same for every photograph, painting and loss network.
         tv_form: ``"squared"`` or ``"l1"``.
         tv_range: pixel range in which the total variation is measured: 1 for [0, 1]; 255 for the paper's.
+        terms: further ones, by name.
+        stability_weight: of :func:`~fastnst.losses.functional.stability_loss`, which training adds, as it needs the
+            network; at least 0.
 
     Raises:
         InputError: a weight is negative, content and style both count nothing, or a layer is missing.
@@ -69,7 +101,7 @@ class PerceptualLoss(nn.Module):
 
     def __init__(
         self,
-        vgg: VGG,
+        vgg: LossNetwork,
         style: Tensor | Sequence[Tensor],
         content_layers: Mapping[str, float] = CONTENT_LAYERS,
         style_layers: Mapping[str, float] = STYLE_LAYERS,
@@ -81,15 +113,21 @@ class PerceptualLoss(nn.Module):
         style_distance: str = "unsquared",
         tv_form: str = "squared",
         tv_range: float = 1.0,
+        terms: Mapping[str, Term] = MappingProxyType({}),
+        stability_weight: float = 0.0,
     ) -> None:
         super().__init__()
         weights = {
             "content": content_weight, "style": style_weight, "moments": moments_weight, "total_variation": tv_weight,
         }  # fmt: skip
-        values = [*weights.values(), *content_layers.values(), *style_layers.values()]
+        if taken := [name for name in check_terms(terms) if name in weights]:
+            raise InputError(f"loss.terms.{taken[0]}: the objective has a term of this name; choose another.")
+        weights |= {name: term.weight for name, term in terms.items()}
+        values = [*weights.values(), stability_weight, *content_layers.values(), *style_layers.values()]
         if any(not isinstance(value, int | float) or not 0 <= value < math.inf for value in values):
             raise InputError(
-                f"loss weights {weights}, {dict(content_layers)}, {dict(style_layers)}: expected numbers of at least 0."
+                f"loss weights {weights}, {stability_weight!r}, {dict(content_layers)}, {dict(style_layers)}: "
+                "expected numbers of at least 0."
             )
         if not isinstance(tv_range, int | float) or not 0 < tv_range < math.inf:
             raise InputError(f"loss.tv_range={tv_range!r}: expected a number above 0.")
@@ -100,14 +138,21 @@ class PerceptualLoss(nn.Module):
         ):
             if value not in known:
                 raise InputError(f"loss.{name}={value!r}: expected one of {', '.join(known)}.")
-        missing = [layer for layer in (*content_layers, *style_layers) if layer not in vgg.layers]
+        seen = {layer: None for term in terms.values() for layer in term.layers}
+        missing = [layer for layer in (*content_layers, *style_layers, *seen) if layer not in vgg.layers]
         if missing:
             raise InputError(f"the loss network was built without {missing}: it has {vgg.layers}.")
         self.vgg = vgg
         self.content_layers = {layer: float(weight) for layer, weight in content_layers.items() if weight > 0}
         self.style_layers = {layer: float(weight) for layer, weight in style_layers.items() if weight > 0}
+        self.stability_weight = float(stability_weight)
         self.weights = {name: float(weight) for name, weight in weights.items()}
-        if not any((content_weight and self.content_layers, (style_weight or moments_weight) and self.style_layers)):
+        self.terms = {name: term.compare for name, term in terms.items() if term.weight > 0}
+        self.term_modules = nn.ModuleList(one for one in self.terms.values() if isinstance(one, nn.Module))
+        self.term_layers = list(seen)
+        self.views: list[dict[str, str]] = []
+        counts = content_weight and self.content_layers, (style_weight or moments_weight) and self.style_layers
+        if not any((*counts, self.terms)):
             raise InputError("content and style weights are all zero: give one of them, and a layer, a weight above 0.")
         self.content_distance, self.style_distance = content_distance, style_distance
         self.tv_form = tv_form
@@ -123,18 +168,25 @@ class PerceptualLoss(nn.Module):
             with torch.no_grad():
                 for layer, features in vgg(picture, list(self.style_layers)).items() if self.style_layers else ():
                     for term, statistics in STATISTICS.items():
-                        described.setdefault(f"{term}_{layer}", []).append(statistics(features))
+                        described.setdefault(_buffer(term, layer), []).append(statistics(features))
+                if self.terms:
+                    view = {"picture": picture, **(vgg(picture, self.term_layers) if self.term_layers else {})}
+                    self.views.append({key: _buffer(f"view_{len(self.views)}", key) for key in view})
+                    for key, value in view.items():
+                        self.register_buffer(self.views[-1][key], value)
         for name, of_all in described.items():
             self.register_buffer(name, torch.cat(of_all))
 
     def target_gram(self, layer: str, style: int = 0) -> Tensor:
         """A style picture's Gram matrix (C, C) at ``layer``."""
-        return self.get_buffer(f"style_{layer}")[style]
+        return self.get_buffer(_buffer("style", layer))[style]
 
     @torch.no_grad()
     def content_features(self, content: Tensor) -> dict[str, Tensor]:
         """What a stylized picture is compared with: the content layers' features of ``content`` (N, 3, H, W)."""
-        return self.vgg(content, list(self.content_layers)) if self.content_layers else {}
+        layers = [*self.content_layers, *self.term_layers]
+        features = self.vgg(content, layers) if layers else {}
+        return {**features, "picture": content} if self.terms else features
 
     def forward(self, stylized: Tensor, content: Tensor | Mapping[str, Tensor], style: int = 0) -> Objective:
         """Compare stylized pictures with their content pictures and with the style.
@@ -169,12 +221,44 @@ class PerceptualLoss(nn.Module):
             terms["content"] = terms["content"] + weight * layers[f"content/{layer}"]
         for layer, weight in self.style_layers.items():
             for term, statistics in STATISTICS.items():
-                target = self.get_buffer(f"{term}_{layer}")[style]
+                target = self.get_buffer(_buffer(term, layer))[style]
                 layers[f"{term}/{layer}"] = compare_style(statistics(features[layer]), target)
                 terms[term] = terms[term] + weight * layers[f"{term}/{layer}"]
         terms["total_variation"] = functional.total_variation(self.tv_range * stylized, self.tv_form)
+        if self.terms:
+            layers_and_picture = ("picture", *self.term_layers)
+            seen = {**features, "picture": stylized}, targets
+            views = [{key: one[key] for key in layers_and_picture} for one in seen]
+            views.append({key: self.get_buffer(name) for key, name in self.views[style].items()})
+        for name, compare in self.terms.items():
+            terms[name] = compare(*views)
+            if not isinstance(terms[name], Tensor) or terms[name].ndim > 0:
+                what = getattr(terms[name], "shape", type(terms[name]).__name__)
+                raise InputError(f"loss.terms.{name} gives {what}: expected a scalar tensor.")
         weighted = {name: self.weights[name] * value for name, value in terms.items()}
         return Objective(sum(weighted.values(), stylized.new_zeros(())), terms, weighted, layers)
+
+
+def _buffer(term: str, layer: str) -> str:
+    """Under which name a style's statistics are kept: torch takes no dots in one."""
+    return f"{term}_{layer.replace('.', '/')}"
+
+
+def check_terms(terms: Mapping[str, Any]) -> Mapping[str, Term]:
+    """See that terms are made, and their weights numbers.
+
+    Raises:
+        InputError: they are the settings of some, as the card of a model has them, which nobody makes anything of.
+    """
+    for name, term in terms.items():
+        if not isinstance(term, Term):
+            raise InputError(
+                f"the objective has a term of somebody's own, {name}: it is made of the settings of a command only, "
+                "not of a model's card."
+            )
+        if not isinstance(term.weight, int | float) or not 0 <= term.weight < math.inf:
+            raise InputError(f"loss.terms.{name}.weight={term.weight!r}: expected a number of at least 0.")
+    return terms
 
 
 def mean(objectives: Sequence[Objective]) -> Objective:

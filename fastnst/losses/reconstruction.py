@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fastnst.errors import InputError
-from fastnst.features.vgg import VGG
+from fastnst.features import LossNetwork
 from fastnst.losses import functional
 from fastnst.losses.perceptual import CONTENT_DISTANCES, Objective
 
@@ -35,7 +35,7 @@ class ReconstructionLoss(nn.Module):
 
     def __init__(
         self,
-        vgg: VGG | None,
+        vgg: LossNetwork | None,
         feature_layers: Mapping[str, float],
         pixel_weight: float,
         feature_weight: float,

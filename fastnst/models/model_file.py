@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
+from PIL import Image
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastnst import __version__
 from fastnst.errors import InputError
 from fastnst.models.foreign import from_foreign
-from fastnst.networks import AnyEnlarger, Network, TransformerNetwork, build_network
+from fastnst.networks import AnyEnlarger, OwnNetwork, TransformerNetwork, adapted, build_network
 from fastnst.places import PACKAGE, home, shipped
 from fastnst.untrusted import (
     LARGEST_CARD,
@@ -34,6 +35,8 @@ FORMAT = "fastnst-model"
 FORMAT_VERSION = 1
 SHIPPED = shipped("checkpoints")
 """Where the trained styles of this project lie."""
+BASE = "base"
+"""Name of the shipped model that a new painting is learnt from."""
 
 
 class Model(NamedTuple):
@@ -63,7 +66,7 @@ AnyModel: TypeAlias = Model | EnlargingModel
 
 
 def save_model(
-    path: str | os.PathLike, network: Network, card: dict[str, Any], thumbnail: Tensor | None = None
+    path: str | os.PathLike, network: nn.Module, card: dict[str, Any], thumbnail: Tensor | None = None
 ) -> None:
     """Write a model file, whole or not at all.
 
@@ -71,13 +74,15 @@ def save_model(
 
     Args:
         path: replaced if it exists; who must not replace a file asks first.
-        network: its class is found again by the card's ``network`` entry, which this function writes.
+        network: its class is found again by the card's ``network`` entry, which this function writes; one of somebody's
+            own class is not, see :func:`load_model`.
         card: plain values only (numbers, strings, lists, dicts).
         thumbnail: the style picture (3, H, W), or S of them, RGB in [0, 1], kept as 8-bit values.
 
     Raises:
         InputError: the file cannot be written.
     """
+    network = network if isinstance(network, AnyEnlarger) else adapted(network)
     content = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
@@ -112,13 +117,13 @@ def _short(weights: Tensor) -> Tensor:
     return (half if weights.ndim == 4 and exact else weights).contiguous()
 
 
-def load_model(path: str | os.PathLike) -> Model:
+def load_model(path: str | os.PathLike, network: nn.Module | None = None) -> Model:
     """Read a model file of a style, or of many; see :func:`read_model`.
 
     Raises:
         InputError: it cannot be read, or it enlarges.
     """
-    model = read_model(path)
+    model = read_model(path, network)
     if isinstance(model, EnlargingModel):
         raise InputError(f"{path} paints no style, it enlarges pictures: give it to `fastnst enlarge`.")
     return model
@@ -136,12 +141,15 @@ def load_enlarger(path: str | os.PathLike) -> EnlargingModel:
     return model
 
 
-def read_model(path: str | os.PathLike) -> AnyModel:
-    """Read a model file of any kind; nothing in it is ever run, and nothing it claims is believed.
+def read_model(path: str | os.PathLike, network: nn.Module | None = None) -> AnyModel:
+    """Read a model file of any kind. Nothing in it is run, nothing it claims is believed (:mod:`fastnst.untrusted`).
 
-    (:mod:`fastnst.untrusted`.)
     Besides our own files it reads what ``scripts/export.py`` writes as .safetensors, and the state dictionaries
     that :mod:`fastnst.models.foreign` recognises.
+
+    Args:
+        network: for a model whose network is a class of somebody's own, and only for such a one: an object of that
+            class, which takes the weights. A file cannot name a class to import.
 
     Raises:
         InputError: no such file, not a model file, damaged, of a newer format, weights of another network, or made to
@@ -158,6 +166,8 @@ def read_model(path: str | os.PathLike) -> AnyModel:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         if isinstance(content, dict) and "pytorch-lightning_version" in content:
             raise InputError(f"{path} is a file to resume training from: stylize with the model.ckpt beside it.")
+        if network is not None:
+            raise InputError(f"{path} is no model.ckpt of fastnst: give no network, or its weights to load_state_dict.")
         return Model(*from_foreign(content, path), None)
     version = content.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT_VERSION:
@@ -169,18 +179,24 @@ def read_model(path: str | os.PathLike) -> AnyModel:
         card, weights, thumbnail = content["card"], content["weights"], content["thumbnail"]
         check_card(card)
         with torch.device("meta"):  # names and shapes alone: whatever the card asks for, its weights are in the file
-            network = build_network(card["network"]["name"], card["network"]["arguments"])
-        network.load_state_dict({name: value.contiguous() for name, value in weights.items()}, assign=True)
-        if len(card.get("styles", [])) != (network.arguments.get("styles") or 0):
+            made = _take_in(network, card) or build_network(card["network"]["name"], card["network"]["arguments"])
+        made.load_state_dict({name: value.contiguous() for name, value in weights.items()}, assign=network is None)
+        if len(card.get("styles", [])) != (made.arguments.get("styles") or 0):
             raise Untrusted(f"its card names {len(card.get('styles', []))} styles, its network has others")
-        thumbnail = None if thumbnail is None else _as_picture(thumbnail, network.arguments.get("styles"))
+        thumbnail = None if thumbnail is None else _as_picture(thumbnail, made.arguments.get("styles"))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} does not hold the weights of the network its card names: {reason}") from None
-    network = network.float().eval().requires_grad_(False)
-    return Model(network, card, thumbnail) if isinstance(network, TransformerNetwork) else EnlargingModel(network, card)
+    made = made.float().eval().requires_grad_(False)
+    return EnlargingModel(made, card) if isinstance(made, AnyEnlarger) else Model(made, card, thumbnail)
+
+
+def _take_in(network: nn.Module | None, card: dict[str, Any]) -> TransformerNetwork | None:
+    if network is not None and card["network"]["name"] != OwnNetwork.name:
+        raise InputError("its network is one of fastnst's own: give no other.")
+    return None if network is None else adapted(network)
 
 
 def _as_picture(thumbnail: Tensor, styles: int | None) -> Tensor:
@@ -234,8 +250,22 @@ def _load(path: Path) -> Any:
     try:
         return load_plain(path)
     except (OSError, Untrusted) as error:
+        if (kind := _kind_of_picture(path)) is not None:
+            raise InputError(
+                f"{path} is a picture ({kind}), not a model: give it as the picture to stylize, and as the model a "
+                "model.ckpt or a name."
+            ) from None
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path} is damaged or not a model file ({reason}): download or train it again.") from None
+
+
+def _kind_of_picture(path: Path) -> str | None:
+    """``"JPEG"`` and so on, told by the head of the file; None for what is no picture."""
+    try:
+        with Image.open(path) as picture:
+            return picture.format
+    except Exception:  # whatever Pillow raises, it is no picture
+        return None
 
 
 def _load_safetensors(path: Path) -> dict[str, Any]:

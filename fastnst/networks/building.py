@@ -23,6 +23,11 @@ def build_network(name: str, arguments: dict[str, Any]) -> Network:
     Raises:
         InputError: no network has this name, or it does not take these arguments.
     """
+    if name == "custom":
+        raise InputError(
+            f"its network is a class of somebody's own, {str(arguments.get('class'))!r:.100}, and no file can name one "
+            "to import: make one and give it, fastnst.load_model(path, network=...)."
+        )
     if name not in NETWORKS:
         raise InputError(f"unknown network {name!r}: expected one of {', '.join(sorted(NETWORKS))}.")
     try:

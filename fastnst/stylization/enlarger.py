@@ -11,6 +11,7 @@ from fastnst.errors import InputError
 from fastnst.images.reading import MAX_PIXELS
 from fastnst.models.model_file import EnlargingModel, find_model, load_enlarger
 from fastnst.stylization.controls import Controls
+from fastnst.stylization.digest import digest
 from fastnst.stylization.tiles.tiled_run import Progress, tiles
 
 DEFAULT_TILE = 768
@@ -47,6 +48,10 @@ class Enlarger:
         self.device = torch.device(device)
         self.network = self.model.network.to(self.device)
         self.factor, self.tile, self.most_pixels = self.network.factor, tile or DEFAULT_TILE, most_pixels
+
+    def digest(self) -> str:
+        """A short text for the network's weights."""
+        return digest([self.network])
 
     @torch.inference_mode()
     def __call__(self, picture: Tensor, controls: Controls | None = None, progress: Progress | None = None) -> Tensor:

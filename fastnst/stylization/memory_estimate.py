@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from fastnst.networks import TransformerNetwork
+from fastnst.networks import OwnNetwork, TransformerNetwork
 from fastnst.stylization.cpu.bands import MOST_PIXELS
 from fastnst.stylization.cpu.workers import workers
 
@@ -50,7 +50,7 @@ def free_bytes(device: torch.device) -> int | None:
 
 def fits(network: TransformerNetwork, height: int, width: int, device: torch.device, engine: bool = False) -> bool:
     """Whether a whole picture fits into the memory that is free now; True where nobody can tell."""
-    free = free_bytes(device)
+    free = None if isinstance(network, OwnNetwork) else free_bytes(device)
     return free is None or whole_picture_bytes(network, height, width, engine) <= SHARE * free
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,11 +15,14 @@ from fastnst.errors import InputError, is_out_of_memory
 from fastnst.images.resizing import resize
 from fastnst.models.model_file import Model, find_model, load_model
 from fastnst.models.styles import pick, style_names
+from fastnst.networks import OwnNetwork
 from fastnst.networks.transformer import MINIMUM_SIZE
 from fastnst.stylization import memory_estimate
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.cpu.engine import CpuEngine
+from fastnst.stylization.digest import digest
 from fastnst.stylization.enlarger import Enlarger
+from fastnst.stylization.given import as_tensors
 from fastnst.stylization.tiles.tiled_run import DEFAULT_TILE, Progress, TiledRun
 
 ENGINES = ("auto", "plain")
@@ -91,30 +95,41 @@ class Stylizer:
         """
         self.model = pick(self.many, shares, self.network)
 
-    def __call__(self, picture: Tensor, controls: Controls | None = None, progress: Progress | None = None) -> Tensor:
-        """Stylize one picture.
+    def digest(self) -> str:
+        """A short text for the networks' weights and their shares."""
+        return digest([*self.networks, *([] if self.then is None else [self.then.network])], self.mix)
+
+    def __call__(self, picture: Any, controls: Controls | None = None, progress: Progress | None = None) -> Any:
+        """Stylize a picture, or several.
 
         Args:
-            picture: (3, H, W), RGB in [0, 1], any size from 1x1 up.
+            picture: a tensor (3, H, W) or (N, 3, H, W), a NumPy array (H, W, 3) or (N, H, W, 3), both RGB, of floats in
+                [0, 1] or uint8; a PIL picture; the path of a picture file; or a list or tuple of these. Any size from
+                1x1 up.
             controls: how much, where and in which colours; None: the network's own result.
-            progress: is told the finished part from 0 to 1, for a picture in tiles.
+            progress: is told the finished part of a picture from 0 to 1, where it goes in tiles.
 
         Returns:
-            (3, H, W) of exactly the same size, or that of ``controls.max_side``; in [0, 1], on the CPU.
+            What was given: of the same kind, type and device, and of exactly the same size, or that of
+            ``controls.max_side``. Of a path a PIL picture.
 
         Raises:
-            InputError: tiles were needed, and the temporary folder has no room for their feature maps.
+            InputError: it is none of these, or its values have another range; or tiles were needed, and the temporary
+                folder has no room for their feature maps.
         """
-        return self.together([picture], controls, progress)[0]
+        if isinstance(picture, list | tuple):
+            return type(picture)(self(one, controls, progress) for one in picture)
+        pictures, back = as_tensors(picture)
+        return back(self.together(pictures, controls, progress))
 
     @torch.inference_mode()
     def together(
         self, pictures: Sequence[Tensor], controls: Controls | None = None, progress: Progress | None = None
     ) -> list[Tensor]:
-        """Stylize pictures of one size, all of them in a pass where memory allows; GPUs are quicker so.
+        """Stylize pictures (3, H, W) of one size, all of them in a pass where memory allows; GPUs are quicker so.
 
         Equal to one after the other but for rounding. :class:`~fastnst.stylization.cpu.engine.CpuEngine` takes one
-        picture at a time. Arguments, results and errors are those of a call, for each picture.
+        picture at a time. Other arguments and errors are those of a call; results (3, H, W) in [0, 1] on the CPU.
         """
         controls = controls or Controls()
         contents = [controls.reduce(picture.cpu()) for picture in pictures]
@@ -154,6 +169,11 @@ class Stylizer:
         if len(pictures) > 1:
             half = len(pictures) // 2
             return self._paint(number, pictures[:half], progress) + self._paint(number, pictures[half:], progress)
+        if isinstance(network, OwnNetwork):
+            raise InputError(
+                f"a picture of {width}x{height} in tiles: only fastnst's own networks work in them; make it smaller "
+                "(max_side), or take another device."
+            )
         tile = self.tile or DEFAULT_TILE
         return [TiledRun(network, padded[0], tile, self.device, progress).run()[:, :height, :width]]
 

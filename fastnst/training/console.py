@@ -16,6 +16,7 @@ IRRELEVANT = (
     r".*Experiment logs directory .* exists and is not empty",  # likewise, when a run resumes
     r".*resuming from a checkpoint that ended before the epoch ended",  # PhotoDataModule resumes at the very step
     r".*barrier\(\): using the device under current context",  # which is the right one
+    r".*but have no `val_dataloader`",  # a data module of the user's own without held-out photographs
     r".*you do not need to set `use_distributed_sampler`",
     r".*recommended to use `self.log\(.*sync_dist=True\)`",  # the module averages training losses itself, all at once
 )

@@ -13,6 +13,7 @@ from fastnst.command_line import called
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import one_line
 from fastnst.models.publishing import publish
+from fastnst.networks import OwnNetwork
 from fastnst.settings import EnlargeTrainSettings, TrainSettings
 from fastnst.training.build import Callbacks
 from fastnst.training.callbacks.tensorboard import EventLogger
@@ -21,6 +22,9 @@ from fastnst.training.resume.run_folder import LAST, MODEL
 from fastnst.training.steps.training_module import TrainingModule
 from fastnst.training.tasks.enlarging_task import EnlargingTask
 from fastnst.training.tasks.stylizing_task import StylizingTask
+
+OWN_NETWORK = "fastnst.Stylizer(fastnst.load_model('{}', network=...)), see docs/extending.md"
+"""No command line knows the class of a network of the user's own."""
 
 
 def finish(
@@ -52,6 +56,8 @@ def finish(
     model = folder / MODEL
     log_hyperparameters(trainer, settings, files.metrics)
     print(f"\n{trainer.global_step} of {settings.trainer.max_steps} steps in {files.seconds / 60:.1f} minutes.")
+    if received is None and (words := callbacks.convergence.words()) is not None:
+        print(words)
     if guard.skipped:
         halved = f" The learning rate was halved {guard.halvings} times." if guard.halvings else ""
         print(f"Steps skipped because a loss was not finite: {guard.skipped}.{halved}")
@@ -67,7 +73,9 @@ def finish(
         )
     print(f"Pictures:      {folder / 'previews' / 'latest.png'}")
     print(f"TensorBoard:   tensorboard --logdir {folder.parent}")
-    print(f"{task.script.capitalize()} with:  {called(task.script)} --model {model}", flush=True)
+    own = isinstance(module.network, OwnNetwork)
+    how = OWN_NETWORK.format(model) if own else f"{called(task.script)} --model {model}"
+    print(f"{task.script.capitalize()} with:  {how}", flush=True)
     if received is not None:
         sys.exit(128 + received)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
 from torch import Tensor
 
 from fastnst.errors import InputError
 from fastnst.losses import PerceptualLoss
-from fastnst.models.model_file import find_model, load_model
-from fastnst.networks import TransformerNetwork
+from fastnst.models.model_file import BASE, find_model, load_model
+from fastnst.networks import OwnNetwork, TransformerNetwork
 from fastnst.networks.transformer import OUTPUT_RANGE
 from fastnst.training.module import StyleTransferModule
 
@@ -21,7 +22,8 @@ CONTRASTS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 def begin_from(module: StyleTransferModule, model: str, styles: Sequence[Tensor], content: Tensor) -> None:
     """Take the weights of a trained model, of these styles or others, as the first ones.
 
-    Where the numbers of styles differ, every style begins as the mean of the model's.
+    Where the numbers of styles differ, every style begins as the mean of the model's. ``base``, with which some
+    experiments begin by themselves, is left out where the network is another one.
 
     Args:
         model: a model file, or the name of one in ``checkpoints/``.
@@ -31,18 +33,30 @@ def begin_from(module: StyleTransferModule, model: str, styles: Sequence[Tensor]
     Raises:
         InputError: it cannot be read, or its network is another one.
     """
-    given, network = load_model(find_model(model)).network, module.network
-    if {**given.arguments, "styles": None} != {**network.arguments, "styles": None}:
+    network = module.network
+    if model == BASE and _arguments(network) != _arguments(load_model(find_model(BASE)).network):
+        print("This network begins with random weights: initial=base is of the default network.", flush=True)
+        return
+    if isinstance(network, OwnNetwork):
+        network.load_state_dict(load_model(find_model(model), deepcopy(network.body)).network.state_dict())
+        return
+    given = load_model(find_model(model)).network
+    if _arguments(given) != _arguments(network):
         raise InputError(
             f"initial={model}: its network is {given.arguments}, this run's is {network.arguments}: give a model of "
             "the same network, or network.arguments that are its own."
         )
-    if given.arguments != network.arguments and (rows := given.arguments["styles"]):
+    if given.arguments["styles"] != network.arguments["styles"] and (rows := given.arguments["styles"]):
         given = given.of_style(torch.full((rows,), 1 / rows))
     own = network.state_dict()
     network.load_state_dict({name: value.expand_as(own[name]) for name, value in given.state_dict().items()})
     if network.arguments["output"] == "tanh" and not module.styles:
         adapt_output(network, module.loss, styles[0], content)
+
+
+def _arguments(network: TransformerNetwork | OwnNetwork) -> dict[str, object] | None:
+    """What two networks must have in common for the one's weights to fit the other; the grain has none."""
+    return None if isinstance(network, OwnNetwork) else {**network.arguments, "styles": None, "grain": None}
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from fastnst.errors import InputError
 from fastnst.models.model_file import save_model
 from fastnst.stylization.moving.convert import stylize_moving
 from fastnst.stylization.moving.painter import Painter
-from fastnst.stylization.moving.steadiness import Steady
+from fastnst.stylization.moving.steady.steadiness import Steady
 from fastnst.stylization.moving.video_reader import VideoFrame, VideoReader
 from fastnst.stylization.stylizer import Stylizer
 from tests.cluster.conftest import film_of

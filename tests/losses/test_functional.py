@@ -203,3 +203,17 @@ def test_gradients():
             lambda value: functional.total_variation(value, "l1"),
         ):
             assert torch.autograd.gradcheck(function, x)
+
+
+def test_stability_by_loops_over_what_was_seen():
+    x, y = pair()
+    visible = torch.tensor([[1, 0, 1, 1, 0], [0, 0, 1, 0, 1], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0]])[None, None].float()
+    seen = [(row, column) for row in range(4) for column in range(5) if visible[0, 0, row, column]]
+    squares = [
+        (x[n, c, row, column].item() - y[n, c, row, column].item()) ** 2
+        for n in range(2) for c in range(3) for row, column in seen
+    ]  # fmt: skip
+    assert functional.stability_loss(x, y, visible).item() == pytest.approx(np.mean(squares), rel=1e-5)
+    x[..., visible[0, 0] == 0] = 7.0
+    assert functional.stability_loss(x, y, visible).item() == pytest.approx(np.mean(squares), rel=1e-5)
+    assert functional.stability_loss(x, y, torch.zeros_like(visible)) == 0

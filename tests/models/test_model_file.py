@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fastnst import __version__
 from fastnst.errors import InputError
@@ -52,6 +53,14 @@ def test_what_goes_in_comes_out(saved, network):
         "torch": torch.__version__,
         **CARD,
     }
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF"])
+def test_a_picture_is_no_model_and_it_is_said(tmp_path, form):
+    """Whatever it is called: the head of the file tells."""
+    Image.new("RGB", (20, 30)).save(tmp_path / "model.ckpt", form)
+    with pytest.raises(InputError, match=rf"model\.ckpt is a picture \({form}\), not a model: "):
+        load_model(tmp_path / "model.ckpt")
 
 
 def test_the_thumbnail_is_kept_to_8_bits(network, tmp_path):

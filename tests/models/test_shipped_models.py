@@ -8,14 +8,15 @@ import torch
 
 from fastnst.data.sources import sample_photos
 from fastnst.features import VGG, load_vgg_weights
+from fastnst.features.fidelity import content_kept
 from fastnst.images.reading import read_image
 from fastnst.images.resizing import resize_short_side
 from fastnst.losses.functional import gram_matrix
-from fastnst.models.model_file import SHIPPED, load_model
+from fastnst.models.model_file import BASE, SHIPPED, load_model
 from fastnst.styles import NAMES, picture_path
 from tests.conftest import PROJECT
 
-MODELS = sorted(path.stem for path in SHIPPED.glob("*.ckpt"))
+MODELS = sorted(path.stem for path in SHIPPED.glob("*.ckpt") if path.stem != BASE)
 SMALL = "_slim"
 """How names of models of network=slim end."""
 
@@ -24,7 +25,20 @@ def test_which_are_shipped():
     assert "mosaic" in MODELS and len(MODELS) >= 3
     assert {name.removesuffix(SMALL) for name in MODELS} <= set(NAMES) and "mosaic_slim" in MODELS
     described = (PROJECT / "checkpoints" / "README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `(\w+)` \|", described, re.M)) == set(MODELS)
+    assert set(re.findall(r"^\| `(\w+)` \|", described, re.M)) == {*MODELS, BASE}
+
+
+def test_what_a_new_painting_is_learnt_from():
+    """Photographs go through it recognisable, whatever it paints them with."""
+    model = load_model(SHIPPED / f"{BASE}.ckpt")
+    assert " style=many " in model.card["command"] and model.thumbnail is None
+    assert not re.search(r'"/|[A-Z]:\\', json.dumps(model.card))
+    photo = resize_short_side(read_image(next(path for path in sample_photos() if path.stem == "chelsea")), 192)
+    vgg = VGG(["relu3_1"], load_vgg_weights())
+    with torch.no_grad():
+        stylized = model.network(photo[None]).clamp(0, 1)
+        seen, kept, other = (vgg(picture)["relu3_1"][0] for picture in (photo[None], stylized, photo[None].flip(-1)))
+    assert content_kept(kept, seen) > 0.5 > content_kept(other, seen)
 
 
 @pytest.mark.parametrize("name", MODELS)

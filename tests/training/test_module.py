@@ -11,6 +11,7 @@ import torch
 
 from fastnst.errors import InputError
 from fastnst.features import VGG, load_vgg_weights
+from fastnst.images.made_motion import MadeMotion
 from fastnst.losses import PerceptualLoss
 from fastnst.networks import build_network
 from fastnst.training.machine import speed_up as faster
@@ -276,3 +277,31 @@ def test_validation_shows_every_style(vgg):
     for name, value in zip("abc", expected, strict=True):
         torch.testing.assert_close(module.logged[f"held_out/styles/{name}"], value)
     torch.testing.assert_close(module.logged["held_out/total"], torch.stack(expected).mean())
+
+
+def test_steadiness_by_hand(build):
+    """A motion of whole pixels: the moved picture's pixels against those of the picture, slice by slice."""
+    module = build(range_weight=0.0)
+    module.loss.stability_weight = 30.0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MadeMotion, "draw", classmethod(lambda cls, random: cls(shift=(4, 2))))
+        total = module.training_step(batch(), 0)
+    content = batch()["images"]
+    rows, columns = [1, 0, *range(30)], [3, 2, 1, 0, *range(28)]  # mirrored at the edge, edge pixels twice
+    before, after = module.network(content), module.network(content[:, :, rows][..., columns])
+    expected = (after[:, :, 2:, 4:] - before[:, :, :-2, :-4]).square().mean()
+    assert module.logged["train/stability"].item() == pytest.approx(expected.item(), rel=1e-3)
+    plain = build(range_weight=0.0)
+    assert total.item() == pytest.approx(plain.training_step(batch(), 0).item() + 30 * expected.item(), rel=1e-3)
+    assert "train/stability" not in plain.logged
+    assert module.logged["train/total"].item() == pytest.approx(total.item(), rel=1e-5)
+
+
+def test_steadier_by_the_step(build):
+    """The term alone descends, through both pictures; each step draws a motion of its own, the same when resumed."""
+    module = build(range_weight=0.0)
+    module.loss.weights = dict.fromkeys(module.loss.weights, 0.0)
+    module.loss.stability_weight = 100.0
+    losses = descend(module, 12)
+    assert losses[-1] < 0.7 * losses[0]
+    assert module.training_step(batch(), 0) == module.training_step(batch(), 0)

@@ -6,7 +6,7 @@ import torch
 from fastnst.errors import InputError
 from fastnst.features import VGG, load_vgg_weights
 from fastnst.losses import PerceptualLoss
-from fastnst.models.model_file import save_model
+from fastnst.models.model_file import find_model, load_model, save_model
 from fastnst.networks import build_network
 from fastnst.training.module import StyleTransferModule
 from fastnst.training.start import adapt_output, begin_from
@@ -74,3 +74,33 @@ def test_another_network_is_refused(vgg, network, quiet, tmp_path):
     module = StyleTransferModule(network, PerceptualLoss(vgg, quiet[None], LAYERS, LAYERS), steps=1)
     with pytest.raises(InputError, match="give a model of the same network"):
         begin_from(module, str(tmp_path / "given.ckpt"), [quiet], noise(2, 2, 3, 40, 40))
+
+
+def test_another_network_begins_without_base_and_is_told(vgg, network, quiet, capsys):
+    """Some experiments begin with base by themselves; asked for any other model, the same is an error."""
+    module = StyleTransferModule(network, PerceptualLoss(vgg, quiet[None], LAYERS, LAYERS), steps=1)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    begin_from(module, "base", [quiet], noise(2, 1, 3, 40, 40))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert capsys.readouterr().out.startswith("This network begins with random weights")
+    with pytest.raises(InputError, match="its network is"):
+        begin_from(module, "mosaic", [quiet], noise(2, 1, 3, 40, 40))
+
+
+def test_the_default_network_begins_with_base(vgg, quiet):
+    network = build_network("transformer", load_model(find_model("base")).card["network"]["arguments"])
+    module = StyleTransferModule(network, PerceptualLoss(vgg, quiet[None], LAYERS, LAYERS), steps=1)
+    begin_from(module, "base", [quiet], noise(2, 1, 3, 40, 40))
+    base = load_model(find_model("base")).network.state_dict()
+    same = [torch.equal(value, base[name]) for name, value in network.state_dict().items() if "to_rgb" not in name]
+    assert len(same) > 40 and all(same)
+
+
+def test_the_grain_may_be_another(vgg, network, quiet, tmp_path):
+    """It has no weights: a network for films begins from one that has grain."""
+    save_model(tmp_path / "given.ckpt", network, {})
+    other = build_network("transformer", {"width": 4, "residual_blocks": 1, "grain": 0.03})
+    module = StyleTransferModule(other, PerceptualLoss(vgg, quiet[None], LAYERS, LAYERS), steps=1)
+    begin_from(module, str(tmp_path / "given.ckpt"), [quiet], noise(2, 2, 3, 40, 40))
+    torch.testing.assert_close(other.encoder[0][0].weight, network.encoder[0][0].weight, atol=1e-3, rtol=1e-3)
+    assert other.grain.amplitude == 0.03

@@ -14,12 +14,15 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def address(sample):
+def address(sample, small):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     both = [option for name in ("first", "second") for option in ("--model", sample.model.with_stem(name))]
-    server = start_script("demo", *both, "--port", port, "--device", "cpu", "--max-upload", 1, cwd=sample.model.parent)
+    learning = [option for one in (*small, "trainer.max_steps=20", "preview_every=5") for option in ("--learning", one)]
+    server = start_script(
+        "demo", *both, "--port", port, "--device", "cpu", "--max-upload", 1, *learning, cwd=sample.model.parent
+    )
     address = f"http://127.0.0.1:{port}/"
     try:
         for _ in range(10 * PATIENCE):
@@ -85,3 +88,24 @@ def test_bad_uploads_get_a_clear_word(browser, address):
         "#picture input[type=file]", [{"name": "large.png", "mimeType": "image/png", "buffer": bytes(1_200_000)}]
     )
     large.locator(".toast-body", has_text="maximum allowed size").wait_for()
+
+
+def test_a_painting_of_ones_own_is_learnt_kept_and_used(browser, sample, address, tmp_path):
+    page, other = opened(browser, address), opened(browser, address)
+    page.locator("#own button").first.click()
+    page.locator("#learn").click()
+    page.locator(".toast-body", has_text="Give a painting first").wait_for()
+    with page.expect_response(lambda response: "/upload" in response.url and response.request.method == "POST"):
+        page.set_input_files("#painting input[type=file]", sample.picture)
+    page.locator("#painting img").wait_for()
+    page.locator("#learn").click()
+    page.locator("#learnt", has_text="Learnt in").wait_for()
+    page.locator("#preview img").wait_for()
+    with page.expect_download() as download:
+        page.click("#keep")
+    assert download.value.suggested_filename == "model.ckpt"
+    upload(page, sample.picture)
+    page.locator("#picture img").wait_for()
+    page.click("#paint")
+    assert "131 x 95" in says(page, "your painting: ")
+    assert other.locator("#styles").get_by_text("your painting").count() == 0

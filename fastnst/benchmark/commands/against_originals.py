@@ -20,9 +20,9 @@ from fastnst.benchmark.report.tables import table
 from fastnst.data.sources import folder_photos, sample_photos
 from fastnst.errors import InputError
 from fastnst.features.fidelity import FidelityMeter
-from fastnst.images.degrading import reduce, whole_multiple
 from fastnst.images.grids import labelled_grid
-from fastnst.images.quality import quality
+from fastnst.images.low_resolution.degrading import reduce, whole_multiple
+from fastnst.images.low_resolution.quality import quality
 from fastnst.images.reading import read_image
 from fastnst.images.resizing import resize
 from fastnst.images.saving import save_image

@@ -21,7 +21,8 @@ from fastnst.errors import InputError
 from fastnst.images.reading import read_image, read_picture
 from fastnst.images.resizing import resize_short_side
 from fastnst.losses import Objective, PerceptualLoss
-from fastnst.losses.from_settings import build_objective, build_vgg
+from fastnst.losses.from_settings import build_loss_network, build_objective
+from fastnst.losses.perceptual import current_arguments
 from fastnst.models.model_file import Model, find_model, load_model
 from fastnst.optimization import optimize_picture
 from fastnst.optimization.starts import starting_picture
@@ -75,7 +76,7 @@ def objective_of(card: dict[str, Any], style: str | Path | None, device: torch.d
         style = picture_path(name) if name in NAMES else settings["style"]["image"]
         if not Path(style).is_file():
             raise InputError(f"the style picture {style} that the model was trained on is not here: give --style PATH.")
-    vgg = build_vgg(settings).to(device)
+    vgg = build_loss_network(settings).to(device)
     return build_objective(vgg, read_picture(style, size, "style.size"), settings["loss"])
 
 
@@ -193,6 +194,8 @@ def same_objective(models: Mapping[str, Model]) -> None:
     names = ("loss", "loss_network", "weights", "pooling", "style")
     cards = {name: dict(model.card.get("settings") or {}) for name, model in models.items()}
     for card in cards.values():  # the path of the style picture does not matter
+        if isinstance(card.get("loss"), dict):  # as those of older versions are understood
+            card["loss"] = {"terms": {}, **current_arguments(card["loss"])}
         card["style"] = {key: value for key, value in (card.get("style") or {}).items() if key != "image"}
     first, *others = cards
     for other in others:

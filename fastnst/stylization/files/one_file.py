@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from fastnst.errors import InputError
+from fastnst.images.numbered import is_numbered
 from fastnst.images.reading import MAX_PIXELS
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.enlarger import Enlarger
@@ -17,7 +20,7 @@ from fastnst.stylization.moving.animation import MAX_FRAMES
 from fastnst.stylization.moving.convert import stylize_moving
 from fastnst.stylization.moving.painter import Painter
 from fastnst.stylization.moving.passage import Passage, count_frames
-from fastnst.stylization.moving.steadiness import Flicker, Steady
+from fastnst.stylization.moving.steady.steadiness import Flicker, Steady
 from fastnst.stylization.moving.video_writer import CODECS
 from fastnst.stylization.probe import ANIMATED, STILL, Probe, probe
 from fastnst.stylization.stylizer import Stylizer
@@ -37,8 +40,9 @@ class Handling:
         temporal: what moves only: how much of a frame comes from the one before; None: nothing.
         stats: what moves only: say how much the result flickers.
         max_frames: longer animations are refused.
-        grows: how many times as many pixels results have; what moves is refused accordingly earlier.
         passage: what moves only: the shares of the styles at the first frame, and at the last; None: they stay.
+        resume: videos only: go on with one that was interrupted.
+        grows: how many times as many pixels results have; what moves is refused accordingly earlier.
 
     Raises:
         InputError: a quality outside its range.
@@ -54,6 +58,7 @@ class Handling:
     stats: bool = False
     max_frames: int = MAX_FRAMES
     passage: tuple[Mapping[str, float], Mapping[str, float]] | None = None
+    resume: bool = False
     grows: int = 1
 
     def __post_init__(self) -> None:
@@ -78,7 +83,7 @@ class Done:
 
 def moves_to(found: Probe, output: Path) -> bool:
     """Whether all frames of a file go into another; of an animation a still format gets the first."""
-    return found.kind != STILL and output.suffix.lower() in {*CODECS, *ANIMATED}
+    return found.kind != STILL and (output.suffix.lower() in {*CODECS, *ANIMATED} or is_numbered(output))
 
 
 def stylize_file(
@@ -116,11 +121,25 @@ def stylize_file(
     painter = Painter(stylizer, controls, steady, Flicker() if handling.stats else None, passage)
     outcome = stylize_moving(
         source, output, painter, start=handling.start, end=handling.end, quality=handling.quality,
-        overwrite=handling.overwrite, max_pixels=handling.max_pixels // handling.grows, max_frames=handling.max_frames,
-        progress=tell,
+        overwrite=handling.overwrite, resume=handling.resume,
+        settings=settings_of(source, stylizer, controls, handling),
+        max_pixels=handling.max_pixels // handling.grows, max_frames=handling.max_frames, progress=tell,
     )  # fmt: skip
     notes = [f"{outcome.frames} frames", *outcome.notes, *([str(painter.flicker)] if painter.flicker else [])]
     return Done(f"{source} ({', '.join(notes)}) -> {output}", outcome.problem)
+
+
+def settings_of(source: Path, stylizer: Stylizer | Enlarger, controls: Controls, handling: Handling) -> dict[str, Any]:
+    """Everything that a film's frames depend on, as plain values."""
+    mask = None if controls.mask is None else hashlib.sha256(controls.mask.numpy().tobytes()).hexdigest()
+    found = source.stat() if source.exists() else None
+    return {
+        "input": [source.name, *([found.st_size, found.st_mtime_ns] if found else [])],
+        "model": stylizer.digest(),
+        "temporal": handling.temporal,
+        "passage": None if handling.passage is None else [dict(shares) for shares in handling.passage],
+        **{**vars(controls), "mask": mask},
+    }
 
 
 def finish_still(

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from fastnst.errors import InputError
 from fastnst.images.listing import list_images
+from fastnst.images.numbered import is_numbered
 from fastnst.images.saving import savable_extensions
+from fastnst.stylization.moving.parts import parts_folder
 from fastnst.stylization.moving.video_reader import VIDEO_EXTENSIONS
 from fastnst.stylization.moving.video_writer import CODECS
 from fastnst.stylization.probe import ANIMATED, ANIMATION, VIDEO, probe
@@ -23,6 +25,8 @@ def plan(
     sheet: Path | None = None,
     overwrite: bool = False,
     folder: str = "stylized",
+    resume: bool = False,
+    preview: bool = False,
 ) -> list[tuple[Path, Path]]:
     """:func:`pairs` of everything there is to do, checked before anything is painted.
 
@@ -34,17 +38,23 @@ def plan(
         sheet: a picture that is written, too.
         overwrite: files that are there already may be replaced, though never the input.
         folder: likewise.
+        resume: likewise videos that were interrupted.
+        preview: videos only, into files of other names.
 
     Raises:
         InputError: no input, or an output that cannot hold it, or that is taken.
     """
     work = [pair for source in sources for pair in pairs(source, output, model, kind, folder)]
+    if preview:
+        if any(probe(path).kind != VIDEO for path, _ in work):
+            raise InputError("--preview is for videos: the first second of one.")
+        work = [(path, output.with_suffix(f".preview{output.suffix}")) for path, output in work]
     if sheet is not None and sheet.suffix.lower() not in savable_extensions():
         raise InputError(f"--sheet {sheet}: expected one of {', '.join(savable_extensions())} at its end.")
     if len({output for _, output in work}) < len(work):
         raise InputError(f"--output {output} is one file for {len(work)} pictures: give a folder.")
     outputs = [output for _, output in work] + ([] if sheet is None else [sheet])
-    taken = [output for output in outputs if output.exists()]
+    taken = [path for path in outputs if path.exists() and not (resume and parts_folder(path).exists())]
     if taken and not overwrite:
         raise InputError(
             f"{taken[0]} exists ({len(taken)} in all): add --overwrite to replace, or give another --output."
@@ -75,15 +85,25 @@ def pairs(
     extension = as_extension(kind)
     if source.is_dir():
         return _pairs_in_folder(source, output or Path(folder) / f"{source.resolve().name}_{model}", extension)
-    if not source.is_file():
+    numbered = is_numbered(source) and not source.exists()
+    if not source.is_file() and not numbered:
         raise InputError(f"--input {source}: there is no such file or folder.")
-    if source.stat().st_size == 0:  # what it was to hold, and so where it could go, nobody can tell
+    if numbered:
+        probe(source)
+        if output is None or output.is_dir() or not output.suffix:
+            output = (output or Path(folder) / f"{source.resolve().parent.name}_{model}") / source.name
+            output = output.with_suffix(extension or output.suffix)
+    elif source.stat().st_size == 0:  # what it was to hold, and so where it could go, nobody can tell
         raise InputError(f"{source} is empty (0 bytes); get the file again")
     if output is None or output.is_dir() or not output.suffix:
         output = (output or Path(folder)) / f"{source.stem}_{model}{extension or default_extension(source)}"
     elif extension is not None and output.suffix.lower() != extension:
         raise InputError(f"--format {kind} and --output {output} name two formats: give one of them.")
     formats = formats_for(source)
+    if is_numbered(output):
+        formats = savable_extensions()
+        if output.resolve() == source.resolve():
+            raise InputError(f"--output {output} is the input itself: give another name.")
     if output.suffix.lower() not in formats:
         raise InputError(f"--output {output}: expected one of {', '.join(formats)} at its end.")
     return [(source, output)]

@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,6 +62,7 @@ class AnimationReader:
 
     def __init__(self, path: str | os.PathLike, max_pixels: int = MAX_PIXELS, max_frames: int = MAX_FRAMES) -> None:
         self.problem: str | None = None
+        self.rate = Fraction(1000, DEFAULT_DURATION)
         self.path, _, self.size, self.count, self.first, self.loop = probe(path)
         if self.count > max_frames:
             raise InputError(
@@ -85,10 +87,11 @@ class AnimationReader:
                         raise InputError(f"{self.path} cannot be read as a picture ({error}).") from error
                     self.problem = f"{self.path} breaks off after frame {done} of {self.count}"
                     return
-                yield _frame(picture)
+                yield frame_of(picture)
 
 
-def _frame(picture: Image.Image) -> Frame:
+def frame_of(picture: Image.Image) -> Frame:
+    """What a viewer shows of an opened picture."""
     duration = float(picture.info.get("duration") or DEFAULT_DURATION)
     if not picture.has_transparency_data:
         return Frame(to_tensor(picture.convert("RGB")), None, duration)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -14,12 +14,21 @@ import torch
 from torch import Tensor
 
 from fastnst.errors import InputError
+from fastnst.images.numbered import is_numbered
 from fastnst.images.reading import MAX_PIXELS
 from fastnst.images.resizing import resize
 from fastnst.images.tensors import to_pil
 from fastnst.stylization.moving.animation import MAX_FRAMES, SEVERAL, AnimationReader, Frame, write_animation
 from fastnst.stylization.moving.pipeline import stylize_video
-from fastnst.stylization.moving.video_reader import UNSPECIFIED, VIDEO_EXTENSIONS, VideoFrame, VideoReader, import_av
+from fastnst.stylization.moving.sequence import SequenceReader, write_sequence
+from fastnst.stylization.moving.video_reader import (
+    UNSPECIFIED,
+    VIDEO_EXTENSIONS,
+    Tags,
+    VideoFrame,
+    VideoReader,
+    import_av,
+)
 from fastnst.stylization.moving.video_writer import CODECS, VideoWriter
 
 
@@ -47,6 +56,8 @@ def stylize_moving(
     end: float | None = None,
     quality: int = 95,
     overwrite: bool = False,
+    resume: bool = False,
+    settings: Mapping[str, Any] | None = None,
     max_pixels: int = MAX_PIXELS,
     max_frames: int = MAX_FRAMES,
     progress: Callable[[int, int | None], None] | None = None,
@@ -54,13 +65,15 @@ def stylize_moving(
     """Stylize all frames of a file into another; both formats follow from the extensions.
 
     Args:
-        source: animation or video.
-        output: ends in one of :data:`ANIMATED` or :data:`CODECS`.
+        source: animation, numbered pictures or video.
+        output: ends in one of :data:`ANIMATED` or :data:`CODECS`, or stands for numbered pictures.
         painter: from frame to frame, see :class:`Painter`.
         start: seconds, videos only.
         end: seconds, videos only; None: to the end.
         quality: 1 to 100.
         overwrite: replace a file that is there already.
+        resume: go on with a video that was interrupted, if it was.
+        settings: everything that the painter's frames depend on; only a video with the same is resumed.
         max_pixels: limit for one frame.
         max_frames: limit for an animation, read or written.
         progress: is told the number of finished frames and of all, where that is known.
@@ -69,6 +82,7 @@ def stylize_moving(
         InputError: the source cannot be read, or the output not be written.
         KeyboardInterrupt: passed on; a video then holds the frames done so far.
     """
+    numbered = is_numbered(Path(source)) and not Path(source).exists()
     is_video = Path(source).suffix.lower() in VIDEO_EXTENSIONS
     if not is_video and (start > 0 or end is not None):
         raise InputError(f"{source}: start and end cut videos only.")
@@ -77,7 +91,9 @@ def stylize_moving(
         total: int | None = video.frames
         _check_size(source, video.stream.width, video.stream.height, 1, max_pixels)
     else:
-        animation = AnimationReader(source, max_pixels, max_frames)
+        animation: Any = (
+            SequenceReader(source, max_pixels) if numbered else AnimationReader(source, max_pixels, max_frames)
+        )
         total = animation.count
 
     def tell(done: int) -> None:
@@ -86,23 +102,33 @@ def stylize_moving(
 
     if Path(output).suffix.lower() in CODECS:
         reader = video if is_video else _AnimationAsVideo(animation)
-        writer = VideoWriter(output, reader, quality, overwrite)  # type: ignore[arg-type]
+        described = {"start": start, "end": end, "quality": quality, **(settings or {})}
+        writer = VideoWriter(output, reader, quality, overwrite, resume, described)  # type: ignore[arg-type]
         stylize_video(reader, writer, painter, tell)  # type: ignore[arg-type]
-        return Outcome(writer.frames, writer.left_out, reader.problem)
-    if is_video:
+        return Outcome(writer.frames, [*reader.notes, *writer.left_out], reader.problem)
+    if resume:
+        raise InputError(f"{output}: animations are written at once; --resume is for videos.")
+    to_numbered = is_numbered(Path(output))
+    if is_video and not to_numbered:
         _check_size(source, video.stream.width, video.stream.height, (total or 0) / SEVERAL, max_pixels)
         if (total or 0) > max_frames:
             raise InputError(
                 f"{source} has some {total:,} frames; the limit of an animation is {max_frames:,}: write a video, "
                 "give start and end, or raise max_frames."
             )
+    if is_video:
         frames, loop = _video_as_animation(video), 0  # type: tuple[Iterator[Frame], int | None]
     else:
         frames, loop = iter(animation), animation.loop
-    count = write_animation(output, _painted(frames, painter, tell), loop, quality=quality, overwrite=overwrite)
+    painted = _painted(frames, painter, tell)
+    if to_numbered:
+        first = animation.numbers[0] if numbered else 1
+        count = write_sequence(output, painted, first, quality=quality, overwrite=overwrite)
+    else:
+        count = write_animation(output, painted, loop, quality=quality, overwrite=overwrite)
     if not is_video:
         return Outcome(count, [], animation.problem)
-    notes = [f"{Path(output).suffix} holds no sound"] if video.others else []
+    notes = [*video.notes, *([f"{Path(output).suffix} holds no sound"] if video.others else [])]
     return Outcome(count, notes, video.problem)
 
 
@@ -149,16 +175,18 @@ def _tensor(frame: VideoFrame) -> Tensor:
 class _AnimationAsVideo:
     """What :class:`VideoWriter` needs to know of a video, told of an animation; transparency is laid on white."""
 
-    def __init__(self, animation: AnimationReader) -> None:
+    def __init__(self, animation: AnimationReader | SequenceReader) -> None:
         self.av: Any = import_av()
         self.animation, self.path = animation, animation.path
-        tags = SimpleNamespace(
-            color_primaries=UNSPECIFIED, color_trc=UNSPECIFIED, colorspace=UNSPECIFIED, color_range=0
-        )
-        self.stream = SimpleNamespace(time_base=Fraction(1, 1000), sample_aspect_ratio=None, codec_context=tags)
+        self.tags = Tags(UNSPECIFIED, UNSPECIFIED, UNSPECIFIED, 0)
+        self.stream = SimpleNamespace(time_base=Fraction(1, 1000), sample_aspect_ratio=None)
         self.container = SimpleNamespace(metadata={})
         self.others: list[Any] = []
-        self.rate = Fraction(1000, 100)
+        self.notes: list[str] = []
+        self.rate = animation.rate
+
+    def chapters(self) -> list[Any]:
+        return []
 
     @property
     def problem(self) -> str | None:

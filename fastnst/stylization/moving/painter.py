@@ -1,27 +1,45 @@
-"""From frame to frame: stylize, steady, measure."""
+"""From frame to frame: look where things move, stylize, steady and measure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from torch import Tensor
 
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.enlarger import Enlarger
-from fastnst.stylization.moving.optical_flow import Flow
+from fastnst.stylization.moving.parts import LENGTH
 from fastnst.stylization.moving.passage import Passage
-from fastnst.stylization.moving.steadiness import Flicker, Steady
+from fastnst.stylization.moving.steady.optical_flow import Flow, Motion
+from fastnst.stylization.moving.steady.steadiness import Flicker, Steady
 from fastnst.stylization.stylizer import Stylizer
+
+
+class Seen(NamedTuple):
+    """A frame (3, H, W) in [0, 1], what the network sees of it, and its motion where anybody asks for it."""
+
+    source: Tensor
+    calm: Tensor
+    motion: Motion | None
+
+
+class Painted(NamedTuple):
+    """A frame, and the stylized one."""
+
+    seen: Seen
+    stylized: Tensor
 
 
 @dataclass
 class Painter:
-    """From a frame to the frame that is shown; called in their order.
+    """From a frame to the frame that is shown, in three steps which may run side by side, each called in their order.
 
     Attributes:
         stylizer: paints or enlarges each by itself.
         controls: for each of them.
-        steady: blends it with the one before; None: no.
+        steady: blends it with the one before, and so what the network sees: noise that makes strokes flicker, as that
+            of compressed films, is gone before it paints. None: no.
         flicker: measures the result; None: no.
         passage: takes the stylizer from style to style; None: it keeps its own.
 
@@ -36,17 +54,38 @@ class Painter:
     passage: Passage | None = None
 
     def __post_init__(self) -> None:
-        self.flow = Flow() if self.steady or self.flicker else None
-        self.painted = 0
+        self.flow = Flow() if self.steady or self.flicker else None  # one for both
+        self.calm = Steady(self.steady.amount) if self.steady else None
+        self.looked = self.painted = 0
+
+    def begin(self, kept: int, shown: Tensor) -> None:
+        """Go on after so many frames of an earlier run, the last of them shown as (3, H, W); look at that one first."""
+        self.looked, self.painted = kept - 1, kept
+        if self.steady is not None:
+            self.steady.before = shown
 
     def __call__(self, picture: Tensor) -> Tensor:
         """(3, H, W) in [0, 1] to the same, of the size that the controls ask for."""
+        return self.finish(self.paint(self.look(picture)))
+
+    def look(self, picture: Tensor) -> Seen:
         source = self.controls.reduce(picture)
+        motion = self.flow(source) if self.flow else None
+        if self.calm is None:
+            return Seen(source, source, motion)
+        if self.looked % LENGTH == 0:
+            self.calm.before = None  # each part begins by itself, so that a film can be resumed there
+        self.looked += 1
+        return Seen(source, self.calm(source, motion), motion)
+
+    def paint(self, seen: Seen) -> Painted:
         if self.passage is not None and isinstance(self.stylizer, Stylizer):
             self.stylizer.set_shares(self.passage.shares(self.painted))
         self.painted += 1
-        result = self.stylizer(source, self.controls)
-        motion = self.flow(source) if self.flow else None
+        return Painted(seen, self.stylizer(seen.calm, self.controls))
+
+    def finish(self, painted: Painted) -> Tensor:
+        (source, _, motion), result = painted
         if self.steady is not None:
             result = self.steady(result, motion)
         if self.flicker is not None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnst.errors import InputError, reason
+from fastnst.stylization.moving.tone_mapping import HLG, PQ, to_standard_range
 
 VIDEO_EXTENSIONS = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"),
@@ -20,23 +21,35 @@ VIDEO_EXTENSIONS = (
 )
 """Files that are opened as videos."""
 
-UNSPECIFIED = 2
-"""Colour tag of a file that does not say (ITU-T H.273)."""
-
+STANDARD, UNSPECIFIED = 1, 2
+"""Colour tags of ITU-R BT.709, and of a file that does not say (ITU-T H.273)."""
 
 LEEWAY = Fraction(1, 5)
 """Seconds that the last frame may be short of the length a file states without counting as cut off."""
+
+
+NAMED = 5
+"""Lost frames whose times are said."""
+
+
+class Tags(NamedTuple):
+    """How a film's colours are meant, in the numbers of ITU-T H.273."""
+
+    color_primaries: int
+    color_trc: int
+    colorspace: int
+    color_range: int
 
 
 class VideoFrame(NamedTuple):
     """A frame, upright.
 
     Attributes:
-        picture: (H, W, 3), RGB, 8 bit.
+        picture: (H, W, 3), RGB, 8 bit; between the steps of a pipeline, what they make of it.
         time: when it is shown, in seconds.
     """
 
-    picture: np.ndarray
+    picture: Any
     time: Fraction
 
 
@@ -63,7 +76,8 @@ class VideoReader:
         end: seconds from the beginning; later frames and packets are left out. None: to the end.
 
     Attributes:
-        problem: why reading ended early, None if it did not.
+        problem: what of it could not be read, None if all could.
+        notes: what was changed in its frames, in words, once they are read.
         frames: estimated number of frames, None where the file does not tell.
 
     Raises:
@@ -94,6 +108,14 @@ class VideoReader:
             raise InputError(f"{path} holds no video that can be decoded.")
         self.stream = streams[0]
         self.stream.thread_type = "AUTO"
+        self.tags = Tags(*(int(getattr(self.stream.codec_context, name)) for name in Tags._fields))
+        self.hdr = self.tags.color_trc if self.tags.color_trc in (PQ, HLG) else None
+        if self.hdr is not None:
+            self.tags = Tags(STANDARD, STANDARD, STANDARD, self.tags.color_range)
+        self.notes: list[str] = []
+        self.waiting: set[int] = set()  # times of packets whose frames have not come
+        self.errors = 0
+        self.woven: Any = None
         self.others = [each for each in self.container.streams if each.type in ("audio", "subtitle")]
         self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
         self.duration = self._duration()
@@ -118,6 +140,17 @@ class VideoReader:
             return 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds)
         self.duration_is_of_all = True
         return Fraction(self.container.duration, 1_000_000) if self.container.duration else None
+
+    def chapters(self) -> list[Any]:
+        """Of the part between ``start`` and ``end``, as PyAV has them; none where it is older than 15."""
+        found = []
+        for chapter in getattr(self.container, "chapters", list)():
+            base, zero = chapter["time_base"], self.start / chapter["time_base"]
+            first = max(chapter["start"], round(zero))
+            last = chapter["end"] if self.end is None else min(chapter["end"], round(self.end / base))
+            if first < last:
+                found.append({**chapter, "start": first - round(zero), "end": last - round(zero)})
+        return found
 
     def __iter__(self) -> Iterator[VideoFrame | Any]:
         """Frames, and packets of the other streams as PyAV has them."""
@@ -157,29 +190,78 @@ class VideoReader:
         wanted = self.duration if self.end is None else min(self.end, self.duration or self.end)
         reached = Fraction(0) if last is None else last - zero
         end_seen = max(reached, sound_reached) if self.duration_is_of_all else reached
-        if self.problem is not None:
+        if self.errors and self.waiting:
+            lost = [float(time * self.stream.time_base - zero) for time in sorted(self.waiting)]
+            at = ", ".join(f"{time:.2f}" for time in lost[:NAMED]) + (" ..." if len(lost) > NAMED else "")
+            self.problem = f"{self.path} is damaged: {len(lost)} frames lost, at {at} s"
+        elif self.problem is not None:
             self.problem = f"{self.path} is damaged after {float(reached):.2f} s ({self.problem})"
         elif wanted is not None and not finished and end_seen + max(3 / self.rate, LEEWAY) < wanted:
             self.problem = f"{self.path} breaks off after {float(reached):.2f} of {float(wanted):.2f} s"
 
     def _demuxed(self) -> Iterator[tuple[Any, list[Any]]]:
-        """Packets of other streams, and decoded frames; where the file is damaged, the last frames before that."""
+        """Packets of other streams, and decoded frames; where the file is damaged, what is whole before and after."""
         try:
             for packet in self.container.demux([self.stream, *self.others]):
-                if packet.stream is self.stream:
-                    yield None, packet.decode()
-                else:
+                if packet.stream is not self.stream:
                     yield packet, []
+                    continue
+                if packet.pts is not None:
+                    self.waiting.add(packet.pts)
+                try:
+                    frames = packet.decode()
+                except self.damage:
+                    self.errors += 1
+                    continue
+                self.waiting.difference_update(frame.pts for frame in frames)
+                yield None, self._progressive(frames)
         except self.damage as error:
             self.problem = reason(error)
         if self.problem is not None:
             with suppress(*self.damage, EOFError):
-                yield None, self.stream.codec_context.decode(None)
+                yield None, self._progressive(self.stream.codec_context.decode(None))
+        if self.woven is not None:
+            self.woven.push(None)
+            yield None, self._filtered()
+
+    def _progressive(self, frames: list[Any]) -> list[Any]:
+        """Whole pictures: of interlaced frames, whose lines are of two times, the first, the others filled in."""
+        if self.woven is None and frames and frames[0].interlaced_frame:
+            self.woven = self.av.filter.Graph()
+            first = frames[0]
+            source = self.woven.add_buffer(
+                width=first.width, height=first.height, format=first.format, time_base=self.stream.time_base
+            )
+            self.woven.link_nodes(source, self.woven.add("bwdif", "mode=send_frame"), self.woven.add("buffersink"))
+            self.woven.configure()
+            self.notes.append("interlaced: the lines between were filled in (bwdif)")
+        if self.woven is None:
+            return frames
+        for frame in frames:
+            self.woven.push(frame)
+        return self._filtered()
+
+    def _filtered(self) -> list[Any]:
+        frames = []
+        with suppress(self.av.error.BlockingIOError, self.av.error.EOFError):
+            while True:
+                frames.append(self.woven.pull())
+        return frames
 
     def _upright(self, frame: Any) -> np.ndarray:
         space = frame.colorspace if frame.colorspace != UNSPECIFIED else None
-        rgb = frame.reformat(format="rgb24", src_colorspace=space).to_ndarray()
+        if self.hdr is None:
+            rgb = frame.reformat(format="rgb24", src_colorspace=space).to_ndarray()
+        else:
+            self._note(f"{'PQ' if self.hdr == PQ else 'HLG'} was tone-mapped to the standard range")
+            rgb = to_standard_range(frame.reformat(format="rgb48le", src_colorspace=space).to_ndarray(), self.hdr)
+        if any(component.is_alpha for component in frame.format.components):
+            self._note("transparency was left out")
         return np.ascontiguousarray(np.rot90(rgb, (frame.rotation or 0) // 90))
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
 
     def close(self) -> None:
         self.container.close()

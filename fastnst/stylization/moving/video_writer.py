@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from fastnst.errors import InputError, reason
+from fastnst.stylization.moving.parts import LENGTH, Parts
 from fastnst.stylization.moving.video_reader import UNSPECIFIED, VideoFrame, VideoReader
+
+ENCODING = {"libx264": {}, "libvpx-vp9": {"b": "0", "cpu-used": "4", "row-mt": "1"}}
+"""VP9: constant quality, and it is told to hurry."""
+
+REORDERED = {"libx264": 2, "libvpx-vp9": 0}
+"""How many frames a packet may come after its turn: B-frames, and a pyramid of them."""
 
 CODECS = {".mp4": "libx264", ".m4v": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9"}
 """What a video may be saved as, and its codec."""
@@ -21,34 +32,51 @@ LIMITED = 1
 class VideoWriter:
     """A video with the times, tags, sound and subtitles of another one; it appears when it is complete.
 
+    It is encoded in parts (:class:`~fastnst.stylization.moving.parts.Parts`), each by itself, so that an interrupted
+    film can be resumed, and is then the same, frame for frame.
+
     Args:
         path: ends in one of :data:`CODECS`.
         reader: the video it is made from.
         quality: 1 to 100; 95 is x264's and VP9's constant rate factor 18, visually lossless.
         overwrite: replace a file that is there already.
+        resume: take what an interrupted run has finished.
+        settings: everything that the frames depend on; only a run with the same is resumed.
 
     Attributes:
         left_out: what the container cannot hold, in words.
+        frames: how many are in the file.
+        kept: how many of an interrupted run are there already.
 
     Raises:
         InputError: unknown extension, the file exists or cannot be written.
     """
 
     def __init__(
-        self, path: str | os.PathLike, reader: VideoReader, quality: int = 95, overwrite: bool = False
+        self,
+        path: str | os.PathLike,
+        reader: VideoReader,
+        quality: int = 95,
+        overwrite: bool = False,
+        resume: bool = False,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.path, self.reader, self.av = Path(path), reader, reader.av
         codec = CODECS.get(self.path.suffix.lower())
         if codec is None:
             raise InputError(f"{path}: videos are saved as one of {', '.join(CODECS)}.")
-        if self.path.exists() and not overwrite:
+        self.parts = Parts(self.path, settings or {}, resume, overwrite)
+        self.kept = self.parts.frames
+        if self.path.exists() and not overwrite and not self.kept:
             raise InputError(f"{path} exists already; choose another name or ask to overwrite it")
         self.codec, self.rate_factor = codec, max(0, round(18 + (95 - quality) * 0.35))
         self.beside = self.path.with_name(f".{uuid.uuid4().hex}{self.path.suffix}")
         self.left_out: list[str] = []
+        self.part: Any = None  # container and stream of the part that is being encoded
         self.stream: Any = None
         self.copies: dict[int, Any] = {}
-        self.early: list[Any] = []  # packets before the first frame
+        self.early: list[Any] = []  # packets before the first part
+        self.turns: deque[int] = deque()  # when packets are due
         self.last = -1
         self.frames = 0
         try:
@@ -57,22 +85,50 @@ class VideoWriter:
         except (self.av.FFmpegError, OSError) as error:
             raise InputError(f"{path} cannot be written ({reason(error)}).") from None
         self.container.metadata.update(reader.container.metadata)
+        if chapters := reader.chapters():
+            self.container.set_chapters(chapters)
 
-    def _start(self, height: int, width: int) -> None:
-        """The streams: as soon as the size is known, before the first packet."""
+    def _encoder(self, container: Any, height: int, width: int) -> Any:
+        """The video stream, the same in the film and in all of its parts."""
         source = self.reader.stream
-        stream = self.container.add_stream(self.codec, rate=self.reader.rate)
+        stream = container.add_stream(self.codec, rate=self.reader.rate)
         stream.width, stream.height = width, height
         even = width % 2 == 0 and height % 2 == 0  # colour at half resolution needs pairs of pixels in x264
         stream.pix_fmt = "yuv420p" if even or self.codec != "libx264" else "yuv444p"
-        stream.codec_context.time_base = source.time_base
-        stream.options = {"crf": str(min(self.rate_factor, 51))} | ({"b": "0"} if self.codec != "libx264" else {})
+        stream.codec_context.time_base = stream.time_base = source.time_base
+        stream.options = {"crf": str(min(self.rate_factor, 51))} | ENCODING[self.codec]
         with suppress(Exception):
             if source.sample_aspect_ratio:
                 stream.sample_aspect_ratio = source.sample_aspect_ratio
-        for tag in ("color_primaries", "color_trc", "colorspace", "color_range"):
-            setattr(stream.codec_context, tag, getattr(source.codec_context, tag))
-        self.stream = stream
+        for tag, value in self.reader.tags._asdict().items():
+            setattr(stream.codec_context, tag, value)
+        return stream
+
+    def _end_part(self) -> None:
+        container, stream = self.part
+        container.mux(stream.encode())
+        container.close()
+        self.part = None
+
+    def _join(self, file: Path) -> None:
+        """Take a part's packets over, which are due when it is the next frame's turn in all of the film."""
+        with self.av.open(str(file)) as part:
+            template = part.streams.video[0]
+            packets = [packet for packet in part.demux(template) if packet.size]
+            turns = sorted(packet.pts for packet in packets)
+            frame = turns[1] - turns[0] if len(turns) > 1 else round(1 / (self.reader.rate * template.time_base))
+            if self.stream is None:
+                self._start(template.height, template.width)
+                self.turns.extend(turns[0] - frame * early for early in range(REORDERED[self.codec], 0, -1))
+            self.turns.extend(turns)
+            for packet in packets:
+                packet.dts, packet.duration = self.turns.popleft(), packet.duration or frame
+                packet.stream = self.stream
+                self.container.mux(packet)
+
+    def _start(self, height: int, width: int) -> None:
+        """The streams: as soon as the first part is there, before the first packet."""
+        self.stream = self._encoder(self.container, height, width)
         for other in self.reader.others:
             name = f"{other.type} stream {other.index} ({other.codec_context.name if other.codec_context else '?'})"
             try:
@@ -82,32 +138,43 @@ class VideoWriter:
                 self.copies[other.index].metadata.update(other.metadata)
             except (self.av.FFmpegError, ValueError, TypeError, AttributeError):
                 self.left_out.append(f"{name} does not go into {self.path.suffix}")
+        for packet in self.early:
+            self._copy(packet)
 
     def _holds(self, other: Any) -> bool:
         codec = other.codec_context.codec
         return bool({codec.name, codec.canonical_name} & set(self.container.supported_codecs))
 
     def write(self, item: VideoFrame | Any) -> None:
-        """A frame, or a packet of another stream."""
+        """A frame, without a picture where it was kept; or a packet of another stream."""
         if not isinstance(item, VideoFrame):
             self._copy(item)
             return
-        if self.stream is None:
-            self._start(*item.picture.shape[:2])
-            for packet in self.early:
-                self._copy(packet)
+        self.frames += 1
+        if item.picture is None:
+            self.last = round(item.time / self.reader.stream.time_base)
+            if self.frames % LENGTH == 0:
+                self._join(self.parts.file(self.frames // LENGTH - 1))
+            return
+        if self.part is None:
+            exact = {"avoid_negative_ts": "disabled"}  # times as they are
+            container = self.av.open(str(self.parts.begin()), "w", "nut", options=exact)
+            self.part = container, self._encoder(container, *item.picture.shape[:2])
+        container, stream = self.part
         frame = self.av.VideoFrame.from_ndarray(item.picture, format="rgb24")
-        tags = self.reader.stream.codec_context
+        tags = self.reader.tags
         frame = frame.reformat(
-            format=self.stream.pix_fmt,
+            format=stream.pix_fmt,
             dst_colorspace=tags.colorspace if tags.colorspace not in (0, UNSPECIFIED) else None,
             dst_color_range=tags.color_range or LIMITED,
         )
         base = self.reader.stream.time_base
         self.last = max(round(item.time / base), self.last + 1)  # no two frames at one time
         frame.pts, frame.time_base = self.last, base
-        self.container.mux(self.stream.encode(frame))
-        self.frames += 1
+        container.mux(stream.encode(frame))
+        if self.frames % LENGTH == 0:
+            self._end_part()
+            self._join(self.parts.finish(item.picture))
 
     def _copy(self, packet: Any) -> None:
         if self.stream is None:
@@ -116,14 +183,28 @@ class VideoWriter:
             packet.stream = self.copies[packet.stream.index]
             self.container.mux(packet)
 
-    def close(self, keep: bool = True) -> None:
-        """Write what is still in the encoder and give the file its name; or, without ``keep``, leave nothing behind."""
+    def last_kept(self) -> Tensor:
+        """The last frame of what was kept, (3, H, W) in [0, 1]."""
+        return self.parts.last_shown()
+
+    @property
+    def advice(self) -> str:
+        """How to go on after an interruption, for the end of a sentence."""
+        return f"; --resume goes on after {self.parts.frames} of them" if self.parts.count else ""
+
+    def close(self, whole: bool = True) -> None:
+        """Write what is still in the encoder and give the file its name; keep the parts of what is not whole."""
         try:
-            if keep and self.stream is not None:
-                self.container.mux(self.stream.encode())
+            if self.part is not None:
+                self._end_part()
+                self._join(self.parts.unfinished)
             self.container.close()
-            if keep and self.stream is not None:
+            if self.stream is not None:
                 os.replace(self.beside, self.path)
+        except BaseException:
+            whole = False
+            raise
         finally:
+            self.parts.close(whole)
             with suppress(OSError):
                 self.beside.unlink()

@@ -43,6 +43,13 @@ def fixed_pictures(photos: Sequence[Path], size: int, open_photo: OpenPhoto = op
     return pictures
 
 
+def photos_to_show(data: Any) -> tuple[list[Path], OpenPhoto]:
+    """Photographs of a data module for previews, held out where some are, and what reads them."""
+    if data.validation_paths:
+        return data.validation_paths, data.open_validation_photo
+    return data.training_paths, data.open_photo
+
+
 class Drawings(pl.Callback):
     """Writes what :meth:`grid` draws, at some early steps and then every so often.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class SkippedPhotos(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._add(set(batch["skipped"]))
+        self._add(skipped_in(batch))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._add(shared(self.paths))
@@ -35,7 +36,7 @@ class SkippedPhotos(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:  # fmt: skip
-        self._add(set(batch["skipped"]))
+        self._add(skipped_in(batch))
 
     def _write(self, paths: list[str]) -> None:
         """Add ``paths`` to the list, but for those that a run cut off after its last save had added already."""
@@ -62,3 +63,8 @@ class SkippedPhotos(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.paths = set(state_dict["paths"])
+
+
+def skipped_in(batch: Any) -> set[str]:
+    """Files that a batch was to have and could not be read; a data module of somebody's own may have none to name."""
+    return set(batch.get("skipped", [])) if isinstance(batch, Mapping) else set()

@@ -15,6 +15,8 @@ from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from fastnst.training.steps.training_module import pictures_in
+
 PREFIX = "events.out.tfevents."
 
 
@@ -109,6 +111,9 @@ class Curves(pl.Callback):
         self._learning_rate = 0.0
         self._since = (0, 0.0)  # step and time of the last photographs_per_second
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        pl_module.logs = False  # type: ignore[assignment]  # of StyleTransferModule
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._since = (trainer.global_step, time.monotonic())
         for logger in trainer.loggers:
@@ -127,7 +132,7 @@ class Curves(pl.Callback):
         if step % self.every_n_steps:
             return
         steps, seconds = step - self._since[0], now - self._since[1]
-        photographs = steps * len(batch["images"]) * trainer.world_size
+        photographs = steps * len(pictures_in(batch)) * trainer.world_size
         values = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("train/")}
         values |= {f"lr-{type(trainer.optimizers[0]).__name__}": self._learning_rate}
         values |= {"photographs_per_second": photographs / max(seconds, 1e-9)}

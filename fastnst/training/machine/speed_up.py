@@ -9,7 +9,7 @@ import warnings
 
 import torch
 
-from fastnst.features import VGG
+from fastnst.networks import OwnNetwork
 from fastnst.settings import TrainerSettings
 from fastnst.training.steps.training_module import TrainingModule
 
@@ -25,10 +25,13 @@ def speed_up(module: TrainingModule, options: TrainerSettings) -> None:
             return
         # The functions, not the modules: a wrapped module would put `_orig_mod.` before every weight's name. The grain
         # stays outside: it lies elsewhere at every step, and would be compiled anew each time.
-        network, vgg = module.network, module.loss.vgg
-        network.convolve = torch.compile(network.convolve)  # type: ignore[method-assign]
-        if isinstance(vgg, VGG):
-            vgg.forward = torch.compile(vgg.forward)  # type: ignore[method-assign]
+        network, vgg = module.network, getattr(module.loss, "vgg", None)
+        if isinstance(network, OwnNetwork):
+            network.body.forward = torch.compile(network.body.forward)
+        else:
+            network.convolve = torch.compile(network.convolve)  # type: ignore[method-assign]
+        if vgg is not None:
+            vgg.forward = torch.compile(vgg.forward)
 
 
 def missing_compiler(on_gpu: bool) -> str | None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fastnst.images.degrading import reduce, whole_multiple
-from fastnst.images.quality import quality
+from fastnst.images.low_resolution.degrading import reduce, whole_multiple
+from fastnst.images.low_resolution.quality import quality
 from fastnst.images.resizing import resize
 from fastnst.losses.reconstruction import ReconstructionLoss
 from fastnst.networks import AnyEnlarger
-from fastnst.training.steps.training_module import TrainingModule
+from fastnst.training.steps.training_module import TrainingModule, pictures_in
 
 
 class SuperResolutionModule(TrainingModule):
@@ -23,7 +22,7 @@ class SuperResolutionModule(TrainingModule):
         network: the network to train; its factor is the training's.
         loss: the objective.
         steps, options: see :class:`~fastnst.training.steps.training_module.TrainingModule`.
-        degradation: see :func:`~fastnst.images.degrading.reduce`.
+        degradation: see :func:`~fastnst.images.low_resolution.degrading.reduce`.
     """
 
     network: AnyEnlarger
@@ -35,16 +34,16 @@ class SuperResolutionModule(TrainingModule):
         self.degradation = degradation
         reduce(torch.zeros(1, 3, 16, 16), network.factor, degradation)  # an unknown one is said now
 
-    def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
-        """Reduce, enlarge, compare, log: the loss for a batch ``{"images": (N, 3, H, W) in [0, 1]}``."""
-        low, original = self.pair(batch["images"], self.global_step)
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Reduce, enlarge, compare, log: the loss for a batch, see :func:`pictures_in`."""
+        low, original = self.pair(pictures_in(batch), self.global_step)
         objective = self.loss(self.network(low).float(), original)
         self.record("train", objective)
         return objective.total
 
-    def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
         """The objective, PSNR and SSIM on held-out photographs, as ``held_out/...``."""
-        low, original = self.pair(batch["images"], batch_idx)
+        low, original = self.pair(pictures_in(batch), batch_idx)
         enlarged = self.network(low).float().clamp(0, 1)
         figures = quality(enlarged, original, self.network.factor)
         plain = quality(resize(low, *original.shape[-2:]), original, self.network.factor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from fastnst.errors import InputError
 from fastnst.losses import Objective
-from fastnst.networks import Network
 from fastnst.training.muon import Muon
 
 SCHEDULES = ("constant", "one_cycle")
@@ -29,40 +28,46 @@ class TrainingModule(pl.LightningModule):
         loss: the objective; it never enters a checkpoint.
         steps: optimiser steps of the whole run; the schedule ends there.
         learning_rate: the optimiser's highest learning rate.
-        optimizer: ``"adam"`` (Johnson et al. 2016) or ``"muon"`` (:class:`~fastnst.training.muon.Muon`).
-        schedule: ``"constant"`` (Johnson et al. 2016) or ``"one_cycle"`` (see :func:`one_cycle`).
+        optimizer: ``"adam"`` (Johnson et al. 2016), ``"muon"`` (:class:`~fastnst.training.muon.Muon`), or what makes
+            one of the parameters and ``lr=``, such as a class of ``torch.optim``.
+        schedule: ``"constant"`` (Johnson et al. 2016), ``"one_cycle"`` (see :func:`one_cycle`), or what makes one of
+            ``torch.optim.lr_scheduler`` of an optimiser: its learning rates are tabulated, see :func:`tabulate`.
         seed: of what a step draws, which depends on it and on the step only, so that a resumed run sees the same.
 
     Attributes:
         learning_rate_scale: multiplies the schedule from the next step on; lowered by whoever finds it too fast.
         last_objective: of the newest training step.
+        logs: whether Lightning's loggers get the curves; :class:`~fastnst.training.callbacks.tensorboard.Curves` writes
+            them itself.
 
     Raises:
         InputError: an argument is out of range.
     """
 
-    network: Network
+    network: Any
 
     def __init__(
         self,
-        network: Network,
-        loss: nn.Module,
+        network: nn.Module,
+        loss: Callable[..., Any],
         steps: int,
         learning_rate: float = 1e-3,
-        schedule: str = "constant",
+        schedule: str | Callable[[torch.optim.Optimizer], Any] = "constant",
         seed: int = 0,
-        optimizer: str = "adam",
+        optimizer: str | Callable[..., torch.optim.Optimizer] = "adam",
     ) -> None:
         super().__init__()
         require_numbers(learning_rate=learning_rate)
         if learning_rate == 0:
             raise InputError("learning_rate=0: nothing would be learnt; the paper's value is 1e-3.")
-        if schedule not in SCHEDULES:
+        if not callable(schedule) and schedule not in SCHEDULES:
             raise InputError(f"schedule={schedule!r}: expected one of {', '.join(SCHEDULES)}.")
-        if optimizer not in OPTIMIZERS:
+        if not callable(optimizer) and optimizer not in OPTIMIZERS:
             raise InputError(f"optimizer={optimizer!r}: expected one of {', '.join(OPTIMIZERS)}.")
+        if not any(one.requires_grad for one in network.parameters()):
+            raise InputError("the network has nothing to train: no weights, or all are frozen (requires_grad_(True)).")
         self.network = network
-        self.loss = loss
+        self.loss: Any = loss
         self.steps = steps
         self.learning_rate = learning_rate
         self.schedule = schedule
@@ -70,17 +75,23 @@ class TrainingModule(pl.LightningModule):
         self.seed = seed
         self.learning_rate_scale = 1.0
         self.last_objective: Objective | None = None
+        self.logs = True
 
     def configure_optimizers(self) -> Any:
         """The optimiser with the schedule, stepped every batch."""
-        parameters = self.network.parameters()
+        parameters = [one for one in self.network.parameters() if one.requires_grad]
         optimizer: torch.optim.Optimizer
-        if self.optimizer == "muon":
+        if callable(self.optimizer):
+            optimizer = self.optimizer(parameters, lr=self.learning_rate)
+        elif self.optimizer == "muon":
             optimizer = Muon(parameters, self.learning_rate)
         else:
             optimizer = torch.optim.Adam(parameters, lr=self.learning_rate, fused=self.device.type == "cuda")
+        table = tabulate(self.schedule, self.learning_rate, self.steps) if callable(self.schedule) else []
 
         def factor(step: int) -> float:
+            if table:
+                return self.learning_rate_scale * table[min(step, self.steps)]
             return self.learning_rate_scale * (one_cycle(step / self.steps) if self.schedule == "one_cycle" else 1.0)
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
@@ -115,7 +126,7 @@ class TrainingModule(pl.LightningModule):
             if self._trainer is not None and self.trainer.world_size > 1:  # all of them in one exchange
                 mean = self.trainer.strategy.reduce(torch.stack(list(values.values())), reduce_op="mean")
                 values = dict(zip(values, mean, strict=True))
-        self.log_dict(values, sync_dist=stage == "held_out", logger=False)  # Curves writes them
+        self.log_dict(values, sync_dist=stage == "held_out", logger=self.logs)
 
 
 def require_numbers(**numbers: float) -> None:
@@ -124,6 +135,48 @@ def require_numbers(**numbers: float) -> None:
     for name, value in numbers.items():
         if not isinstance(value, int | float) or not 0 <= value < math.inf:
             raise InputError(f"{name}={value!r}: expected a number of at least 0.")
+
+
+def pictures_in(batch: Any) -> Tensor:
+    """The photographs (N, 3, H, W) of a batch: ``{"images": ...}``, a tensor, or a tuple that begins with one.
+
+    Raises:
+        InputError: there are none.
+    """
+    first = batch["images"] if isinstance(batch, Mapping) and "images" in batch else batch
+    first = first[0] if isinstance(first, list | tuple) and first else first
+    if not isinstance(first, Tensor) or first.ndim != 4 or first.shape[1] != 3 or not first.is_floating_point():
+        what = f"{first.dtype} {tuple(first.shape)}" if isinstance(first, Tensor) else type(first).__name__
+        raise InputError(
+            f"a batch of {what}: expected photographs (N, 3, H, W) as floats in [0, 1], alone, as the first of a "
+            "tuple, or as {'images': ...}."
+        )
+    return first
+
+
+def tabulate(schedule: Callable[[torch.optim.Optimizer], Any], learning_rate: float, steps: int) -> list[float]:
+    """Learning rate factors for the steps 0 to ``steps`` of one of torch's schedules, followed on an idle optimiser.
+
+    So it can be resumed anywhere, and multiplied where steps were not finite, whatever state it keeps. Only its
+    learning rate counts: that some schedules move momentum, too, is lost.
+
+    Raises:
+        InputError: it is no schedule, or one that wants to see the loss.
+    """
+    idle = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=learning_rate)
+    made, factors = schedule(idle), []
+    if not isinstance(made, torch.optim.lr_scheduler.LRScheduler) or isinstance(
+        made, torch.optim.lr_scheduler.ReduceLROnPlateau
+    ):
+        raise InputError(
+            f"schedule makes a {type(made).__name__}: expected one of torch.optim.lr_scheduler that goes by steps "
+            "alone."
+        )
+    for _ in range(steps + 1):
+        factors.append(idle.param_groups[0]["lr"] / learning_rate)
+        idle.step()
+        made.step()
+    return factors
 
 
 def one_cycle(progress: float, warm_up: float = 0.15, start: float = 0.04) -> float:

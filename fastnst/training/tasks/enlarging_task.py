@@ -8,13 +8,15 @@ from typing import Any
 
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import InputError
-from fastnst.losses.from_settings import build_vgg
+from fastnst.losses.from_settings import build_loss_network
 from fastnst.losses.reconstruction import ReconstructionLoss
 from fastnst.models.model_file import find_model, load_enlarger
 from fastnst.networks import TransformerNetwork, build_network
-from fastnst.settings import EnlargeTrainSettings
+from fastnst.settings import EnlargeTrainSettings, OwnNetworkSettings
 from fastnst.training.callbacks.enlarged_previews import EnlargedPreviews, middles
+from fastnst.training.callbacks.previews import photos_to_show
 from fastnst.training.steps.super_resolution import SuperResolutionModule
+from fastnst.training.tasks.chosen_descent import descent
 
 
 class EnlargingTask:
@@ -35,17 +37,19 @@ class EnlargingTask:
     def module(self) -> SuperResolutionModule:
         """The network and the objective, in the module that trains the one with the other."""
         plain, given = asdict(self.settings), self.settings.network
-        if given.name == TransformerNetwork.name:
+        if isinstance(given, OwnNetworkSettings) or given.name == TransformerNetwork.name:
             raise InputError("this network stylizes: give network=enlarging or network=johnson2016_sr.")
         network = build_network(given.name, {**given.arguments, "factor": self.settings.factor})
         assert not isinstance(network, TransformerNetwork)
         layers = list(self.settings.loss.feature_layers) if self.settings.loss.feature_weight else []
-        vgg = build_vgg(plain, layers) if layers else None
+        vgg = build_loss_network(plain, layers) if layers else None
         return SuperResolutionModule(
             network,
             ReconstructionLoss(vgg, **plain["loss"]),
             steps=self.settings.trainer.max_steps,
-            **{key: plain[key] for key in ("seed", "degradation", "optimizer", "learning_rate", "schedule")},
+            seed=self.settings.seed,
+            degradation=self.settings.degradation,
+            **descent(plain),
         )
 
     def begin(self, module: SuperResolutionModule, model: str, data: PhotoDataModule) -> None:
@@ -71,7 +75,7 @@ class EnlargingTask:
         return {"degradation": self.settings.degradation}
 
     def previews(self, folder: Path, data: PhotoDataModule) -> EnlargedPreviews:
-        photos, read = data.photos_to_show()
+        photos, read = photos_to_show(data)
         return EnlargedPreviews(
             folder, self.settings.preview_every, middles(photos[:4], self.settings.preview_size, read)
         )

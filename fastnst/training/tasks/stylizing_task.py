@@ -7,20 +7,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastnst.data.datamodule import PhotoDataModule
+from fastnst.data.sources import sample_photos
 from fastnst.errors import InputError, require_whole
-from fastnst.losses.from_settings import build_objective, build_vgg
+from fastnst.losses.from_settings import build_loss_network, build_objective, with_own_terms
 from fastnst.models.model_file import find_model, load_model
 from fastnst.networks import TransformerNetwork, build_network
-from fastnst.settings import TrainSettings
+from fastnst.settings import NetworkSettings, OwnNetworkSettings, TrainSettings
+from fastnst.settings.own_classes import TARGET, make
 from fastnst.training.callbacks.output_watch import OutputWatch
-from fastnst.training.callbacks.previews import Previews, fixed_pictures
+from fastnst.training.callbacks.previews import Previews, fixed_pictures, photos_to_show
 from fastnst.training.final_figures import measure
 from fastnst.training.module import StyleTransferModule
 from fastnst.training.start import begin_from
 from fastnst.training.style_pictures import find_styles, fingerprint, read_style, read_styles, thumbnail
+from fastnst.training.tasks.chosen_descent import descent
 
 
 class StylizingTask:
@@ -54,20 +57,18 @@ class StylizingTask:
 
     def module(self) -> StyleTransferModule:
         """The network and the objective with the styles, in the module that trains the one with the other."""
-        if self.settings.network.name != TransformerNetwork.name:
-            raise InputError("this network enlarges: it is for experiment=super_resolution.")
         plain, many = asdict(self.settings), len(self.styles) if len(self.styles) > 1 else None
-        network = build_network(self.settings.network.name, {**self.settings.network.arguments, "styles": many})
-        assert isinstance(network, TransformerNetwork)
+        plain["loss"] = with_own_terms(plain["loss"])
         return StyleTransferModule(
-            network,
-            build_objective(build_vgg(plain), list(self.styles.values()), plain["loss"]),
+            build_network_of(self.settings.network, many),
+            build_objective(build_loss_network(plain), list(self.styles.values()), plain["loss"]),
             steps=self.settings.trainer.max_steps,
             seed=self.settings.seed,
             teacher=read_teacher(self.settings, len(self.styles)),
             teacher_steps=self.settings.teacher_steps,
             styles=list(self.styles) if many else [],
-            **{key: plain[key] for key in ("optimizer", "learning_rate", "schedule", "range_weight")},
+            range_weight=self.settings.range_weight,
+            **descent(plain),
         )
 
     def begin(self, module: StyleTransferModule, model: str, data: PhotoDataModule) -> None:
@@ -82,8 +83,8 @@ class StylizingTask:
         return card
 
     def previews(self, folder: Path, data: PhotoDataModule) -> Previews:
-        photos, read = data.photos_to_show()
-        shown = fixed_pictures(photos[:4], self.settings.preview_size, read)
+        photos, read = photos_to_show(data)
+        shown = fixed_pictures(photos[:4] or sample_photos()[:4], self.settings.preview_size, read)
         return Previews(folder, shown, self.styles, self.settings.preview_every, watch=OutputWatch())
 
     def conclude(self, module: StyleTransferModule, data: PhotoDataModule, card: dict[str, Any]) -> None:
@@ -98,6 +99,26 @@ class StylizingTask:
             kept = f"content kept {figures['content']:.2f} (the photograph: 1)"
             distance = f"style distance {figures['style']:.2f} (the photograph: {figures['photograph_style']:.2f})"
             print(f"{name} on held-out photographs: {kept}, {distance}.", flush=True)
+
+
+def build_network_of(settings: NetworkSettings, styles: int | None) -> nn.Module:
+    """A network of ours by its name, or one of a class of the user's own.
+
+    Raises:
+        InputError: there is none, or it does not take these arguments or many styles.
+    """
+    if not isinstance(settings, OwnNetworkSettings):
+        if settings.name != TransformerNetwork.name:
+            raise InputError("this network enlarges: it is for experiment=super_resolution.")
+        return build_network(settings.name, {**settings.arguments, "styles": styles})
+    if styles is not None:
+        raise InputError("network=custom learns one style: give one, or train fastnst's own network on the many.")
+    network = make("network", {TARGET: settings._target_, **settings.arguments})
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            f"network.{TARGET}={settings._target_} is a {type(network).__name__}: expected a torch module."
+        )
+    return network
 
 
 def read_teacher(settings: TrainSettings, styles: int) -> TransformerNetwork | None:

@@ -10,8 +10,8 @@ import pytest
 from fastnst.errors import InputError
 from fastnst.stylization.moving import video_reader
 from fastnst.stylization.moving.convert import stylize_moving
-from fastnst.stylization.moving.optical_flow import Flow
 from fastnst.stylization.moving.pipeline import stylize_video
+from fastnst.stylization.moving.steady.optical_flow import Flow
 from fastnst.stylization.moving.video_reader import VideoFrame, VideoReader
 from fastnst.stylization.moving.video_writer import VideoWriter
 

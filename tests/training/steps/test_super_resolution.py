@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from fastnst.images.degrading import reduce, whole_multiple
-from fastnst.images.quality import quality
+from fastnst.images.low_resolution.degrading import reduce, whole_multiple
+from fastnst.images.low_resolution.quality import quality
 from fastnst.images.reading import read_image
 from fastnst.models.model_file import load_enlarger
 from tests.conftest import events, run_script, same, weights

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from fastnst.errors import InputError
-from fastnst.images.degrading import reduce, whole_multiple
+from fastnst.images.low_resolution.degrading import reduce, whole_multiple
 from fastnst.images.tensors import to_pil, to_tensor
 
 

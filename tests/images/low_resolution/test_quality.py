@@ -7,7 +7,7 @@ from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from fastnst.errors import InputError
-from fastnst.images.quality import luminance, quality
+from fastnst.images.low_resolution.quality import luminance, quality
 
 
 def pair(height: int = 40, width: int = 31) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ What each means, and its default, is in `configs/`; models, ``config.yaml`` and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastnst.errors import InputError
@@ -36,6 +36,15 @@ class NetworkSettings:
 
 
 @dataclass
+class OwnNetworkSettings(NetworkSettings):
+    """A class of the user's own in the place of a network's name: ``arguments`` are its."""
+
+    _target_: str = ""
+    name: str = "custom"
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
 class LossSettings:
     """Arguments of :class:`fastnst.losses.PerceptualLoss`."""
 
@@ -49,6 +58,8 @@ class LossSettings:
     tv_weight: float
     tv_form: str
     tv_range: float
+    terms: dict[str, Any]  # of the user's own, by name: a class, its arguments, and the weight
+    stability_weight: float
 
 
 @dataclass
@@ -82,6 +93,18 @@ class DataSettings:
 
 
 @dataclass
+class OwnDataSettings(DataSettings):
+    """A data module of the user's own; it gets what it asks for of the others, besides its ``arguments``."""
+
+    _target_: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+OWN = {"network": OwnNetworkSettings, "data": OwnDataSettings}
+"""What a group becomes where it has a ``_target_``."""
+
+
+@dataclass
 class TrainerSettings:
     accelerator: str
     devices: Any  # a number, several in a list, or a word
@@ -105,9 +128,10 @@ class TrainingSettings:
     loss_network: str
     weights: str
     pooling: str
-    optimizer: str
+    optimizer: Any  # a name, or a class of the user's own with its arguments
     learning_rate: float
-    schedule: str
+    schedule: Any  # the same
+    callbacks: dict[str, Any]  # of the user's own, by name
     output_dir: str
     ckpt_path: str | None
     initial: str | None

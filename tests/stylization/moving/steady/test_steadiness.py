@@ -8,9 +8,9 @@ from fastnst.errors import InputError
 from fastnst.images.resizing import resize
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.moving import painter
-from fastnst.stylization.moving.optical_flow import Flow
 from fastnst.stylization.moving.painter import Painter
-from fastnst.stylization.moving.steadiness import Flicker, Steady
+from fastnst.stylization.moving.steady.optical_flow import Flow
+from fastnst.stylization.moving.steady.steadiness import Flicker, Steady
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +70,33 @@ def test_nothing_is_carried_over_a_cut(frames):
     assert (steady(other, flow(other)) - other).abs().mean() < 0.03
     with pytest.raises(InputError, match="temporal=1"):
         Steady(1.0)
+
+
+def test_two_motions_as_one(frames):
+    flow = Flow()
+    flow(frames[0])
+    first, second = flow(frames[1]), flow(frames[2])
+    positions, trust = second.after(first)
+    rows, columns = np.mgrid[:96, :120]
+    inner = (slice(15, -15), slice(15, -15))
+    assert np.abs(positions[..., 0] - columns - 4)[inner].mean() < 0.6
+    assert np.abs(positions[..., 1] - rows - 2)[inner].mean() < 0.6
+    assert (trust <= second.trust).all() and trust[inner].mean() > 0.7
+
+
+def test_the_network_sees_less_noise_when_frames_are_steadied(frames):
+    """A painter that shows what it sees, ten times as strongly: half the noise is gone before it paints."""
+    random = torch.Generator().manual_seed(2)
+    noisy = [(frame + 0.02 * torch.randn(frame.shape, generator=random)).clamp(0, 1) for frame in frames]
+    seen: list[torch.Tensor] = []
+
+    def watch(picture, controls):
+        seen.append(picture)
+        return picture
+
+    paint = Painter(watch, steady=Steady(0.8))
+    for frame in noisy:
+        paint(frame)
+    inner = (slice(None), slice(20, -20), slice(20, -20))
+    errors = [(picture - frame)[inner].std().item() for picture, frame in zip(seen, frames, strict=True)]
+    assert errors[0] == pytest.approx(0.02, rel=0.1) and errors[-1] < 0.6 * errors[0]

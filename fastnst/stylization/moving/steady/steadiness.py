@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from fastnst.errors import InputError
-from fastnst.stylization.moving.optical_flow import Motion
+from fastnst.images.tensors import to_bytes
+from fastnst.stylization.moving.steady.optical_flow import Motion
 
 
 class Steady:
@@ -34,7 +35,7 @@ class Steady:
         if self.before is not None and motion is not None:
             weight = self.amount * torch.from_numpy(motion.trust).float()
             stylized = torch.lerp(stylized, motion.carry(self.before), weight)
-        self.before = stylized
+        self.before = to_bytes(stylized).float().div_(255)  # as shown: a resumed film goes on from its file
         return stylized
 
 

@@ -1,0 +1,1 @@
+"""Optical flow, and what it steadies and measures."""
