@@ -15,6 +15,7 @@ from fastnst.errors import InputError, input_errors_end_with_code_2
 GROUPS = {
     "Stylize": {
         "stylize": "pictures, folders, animations and videos, with trained models",
+        "enlarge": "the same, two or four times as large",
         "demo": "the same on a page in the browser",
         "stylize_many": "more of them than one machine can, on many, through Ray",
     },

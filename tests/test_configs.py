@@ -24,8 +24,15 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 FOLDERS = {"experiment": "train/experiment"}  # those of scripts/optimize.py are tested with it
 
 
+ENLARGING = {"network": ["enlarging", "johnson2016_sr"], "loss": ["reconstruction"], "experiment": ["super_resolution"]}
+"""Those of experiment=super_resolution; trained with in tests/training/steps."""
+
+
 def choices(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONFIGS / FOLDERS.get(group, group)).glob("*.yaml"))
+    """The files of a group, without those of enlarging."""
+    found = sorted(path.stem for path in (CONFIGS / FOLDERS.get(group, group)).glob("*.yaml"))
+    assert set(ENLARGING.get(group, [])) <= set(found)
+    return [name for name in found if name not in ENLARGING.get(group, [])]
 
 
 def test_how_many_there_are():

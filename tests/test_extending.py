@@ -23,7 +23,8 @@ from fastnst.losses.from_settings import with_own_terms
 from fastnst.models.model_file import load_model, save_model
 from fastnst.networks import adapted
 from fastnst.settings.own_classes import make
-from fastnst.training.module import StyleTransferModule, pictures_in, tabulate
+from fastnst.training.module import StyleTransferModule
+from fastnst.training.steps.training_module import pictures_in, tabulate
 from tests.conftest import PROJECT, Answer, events, load, run_script
 
 PAGE = (PROJECT / "docs" / "extending.md").read_text(encoding="utf-8")

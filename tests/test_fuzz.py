@@ -255,7 +255,7 @@ def go_on(photos, tmp_path_factory):
         data = PhotoDataModule("folder", photos, image_size=32, batch_size=1, workers=0, steps=4, validation_photos=0)
         data.setup()
         card = {"style": {"name": "mosaic"}, "settings": {}}
-        callbacks = [NonFiniteGuard(), SkippedPhotos(folder), Curves(1), RunFiles(folder, card, style[0], 0)]
+        callbacks = [NonFiniteGuard(), SkippedPhotos(folder), Curves(1), RunFiles(folder, "mosaic", card, style[0], 0)]
         trainer = build_trainer(replace(ON_CPU, max_steps=2 if path is None else 4), folder, callbacks, 100)
         if path is not None:
             settings = {"optimizer": "adam", "network": {"name": "transformer", "arguments": arguments}}

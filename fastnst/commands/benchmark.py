@@ -39,6 +39,22 @@ def paintings(add) -> None:
     add("--sheet", type=Path, metavar="FILE", help="lay out the pictures here")
 
 
+def against_originals(add) -> None:
+    """how near enlarged pictures come to their originals"""
+    add(
+        "--photos", type=Path, metavar="DIR", help="folder of originals, such as Set5 (default: scikit-image's samples)"
+    )
+    add("--count", type=int, default=1000, help="at most so many of them (default: 1000)")
+    add(
+        "--models",
+        nargs="+",
+        default=["enlarge4_exact", "enlarge4"],
+        metavar="MODEL",
+        help="of one factor (default: both)",
+    )
+    add("--sheet", type=Path, metavar="FILE", help="lay out the middles of the pictures here")
+
+
 def speed(add) -> None:
     """seconds of a pass and of 100, 300 and 500 iterations"""
     add("--repeats", type=int, default=5, help="timings of each kind; the median counts (default: 5)")
@@ -135,6 +151,7 @@ COMMANDS = {
     **{command.__name__: command for command in (objective, paintings, speed, frontier, data, learning, cluster)},
     "train": train_step,
     "stylize": one_picture,
+    "enlarge": against_originals,
     "steadiness": under_motion,
 }
 """Each is run by ``run(options, device)`` of the file of its function's name in fastnst/benchmark/commands/."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastnst.command_line import ArgumentParser, called
 from fastnst.errors import InputError
-from fastnst.models.model_file import find_model, load_model, style_name
+from fastnst.models.model_file import Model, find_model, load_model, read_model, style_name
 from fastnst.models.styles import pick, shares_from_text
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors", "web": "_web"}
@@ -40,9 +40,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     path = find_model(options.model)
-    model = load_model(path)
+    model = read_model(path) if options.style is None else load_model(path)
     name = style_name(path, model.card)
     if options.style is not None:
+        assert isinstance(model, Model)
         model = pick(model, shares_from_text(options.style, model))
         name = model.card["style"]["name"]
     output = options.output or Path("exported") / f"{name}{ENDINGS[options.format]}"

@@ -18,6 +18,7 @@ GROUPS = {
     "network": ("what is trained", "johnson"),
     "loss": ("the objective", "normalized"),
     "data": ("the photographs", "coco"),
+    "task": ("what is trained for: stylizing, or enlarging (experiment=super_resolution)", "stylizing"),
     "trainer": ("what it runs on, and for how long", "auto"),
     "experiment": ("presets, of which single settings may be changed beside them", None),
 }
@@ -77,7 +78,12 @@ def settings_help(command: str) -> str:
         if plain := [name for name, text in choices.items() if not text]:
             lines.append(row("", f"{', '.join(plain)}: painted by this project", 22))
         if explained is not None:
-            lines += [row(f"{group}.{name}", text) for name, text in settings_of(folder / f"{explained}.yaml")]
+            whole = "@package _global_" in top_and_rest(folder / f"{explained}.yaml")[0]
+            prefix, files = (
+                ("", sorted(folder.glob("*.yaml"))) if whole else (f"{group}.", [folder / f"{explained}.yaml"])
+            )
+            found = dict(pair for file in files for pair in settings_of(file))  # several may have the same setting
+            lines += [row(f"{prefix}{name}", text) for name, text in found.items()]
     of_train = [(name, text) for name, text in settings_of(CONFIGS / "train" / "train.yaml") if name in words.of_train]
     lines += ["", "Other settings:"]
     lines += [row(name, text) for name, text in [*settings_of(own / f"{command}.yaml"), *of_train]]

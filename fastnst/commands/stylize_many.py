@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastnst.command_line import ArgumentParser, called
+from fastnst.commands.picture_files import heed_only_our_limits
 from fastnst.commands.stylize import argument_parser, how
 from fastnst.errors import InputError, one_line, require_whole
 from fastnst.models.model_file import Model, find_model, load_model, style_name
@@ -76,6 +77,7 @@ def stylize_many(options: argparse.Namespace) -> int:
     models = models_of(options)
     options.passage = None
     handling, controls = how(options)
+    heed_only_our_limits(options.max_pixels)
 
     from fastnst.cluster.session import import_ray
 

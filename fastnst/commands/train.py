@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from fastnst.commands.hydra_command import run_command
 from fastnst.commands.typed_settings import typed
 from fastnst.errors import InputError, require_whole
-from fastnst.settings import TrainerSettings, TrainSettings
+from fastnst.settings import EnlargeTrainSettings, TrainerSettings, TrainSettings
 from fastnst.writing import written_whole
 
 RUN_FOLDER = "FASTNST_RUN_FOLDER"
@@ -35,7 +35,7 @@ def write_settings(plain: dict[str, Any], path: Path) -> None:
         OmegaConf.save(OmegaConf.create(plain), beside)
 
 
-def train(settings: TrainSettings) -> Path:
+def train(settings: TrainSettings | EnlargeTrainSettings) -> Path:
     """Train; returns the run folder."""
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         settings.output_dir += f"_{HydraConfig.get().job.num}"
@@ -44,13 +44,11 @@ def train(settings: TrainSettings) -> Path:
     require_whole("seed", settings.seed, 0)
     require_whole("trainer.max_steps", settings.trainer.max_steps, 1)
     require_whole("preview_size", settings.preview_size, 16)
-    require_whole("final_photos", settings.final_photos, 0)
-    require_whole("final_size", settings.final_size, 16)
 
     import pytorch_lightning as pl
 
     from fastnst.models.publishing import check_publishable
-    from fastnst.training.build import build_callbacks, build_data, build_module, build_own_callbacks
+    from fastnst.training.build import build_callbacks, build_data, build_own_callbacks, build_task
     from fastnst.training.console import keep_quiet
     from fastnst.training.ending import finish
     from fastnst.training.machine.out_of_memory import out_of_memory_says_what_to_lower
@@ -58,8 +56,6 @@ def train(settings: TrainSettings) -> Path:
     from fastnst.training.machine.speed_up import speed_up
     from fastnst.training.resume.resumption import find_resume_point
     from fastnst.training.resume.run_folder import find_checkpoint, open_run_folder, set_aside
-    from fastnst.training.start import begin_from
-    from fastnst.training.style_pictures import find_styles, fingerprint, read_style, read_styles
     from fastnst.training.trainer import build_trainer, fit
 
     keep_quiet()
@@ -78,28 +74,21 @@ def train(settings: TrainSettings) -> Path:
     if settings.publish is not None:
         check_publishable(settings.publish)
     pl.seed_everything(settings.seed, verbose=False)
-    if settings.style.images is None:
-        pictures = [Path(settings.style.one_image())]
-        styles = {settings.style.name: read_style(pictures[0], settings.style.size)}
-    else:
-        pictures = find_styles(settings.style.images)
-        styles = read_styles(pictures, settings.style.size)
+    task = build_task(settings)
     data = build_data(settings)
-    module = build_module(settings, styles)
+    module = task.module()
     data.prepare_data()
     data.setup("fit")
     if settings.initial is not None and resume is None:
-        begin_from(module, settings.initial, list(styles.values()), data.some_photos(4))
+        task.begin(module, settings.initial, data)  # type: ignore[arg-type]  # its own
     plain = asdict(settings)
     command = " ".join(["fastnst train", *HydraConfig.get().overrides.task])
-    callbacks = build_callbacks(settings, command, data, styles, pictures, folder)
+    callbacks = build_callbacks(settings, command, data, task, folder)
     every_callback = [*callbacks, *build_own_callbacks(settings)]
     trainer = build_trainer(settings.trainer, folder, every_callback, settings.validate_every)
     point = None
     if resume is not None:
-        point = find_resume_point(
-            resume, settings.style.name, fingerprint(pictures), module, plain, trainer,
-        )  # fmt: skip
+        point = find_resume_point(resume, task.name, task.picture, module, plain, trainer)
     speed_up(module, settings.trainer)
     held = None
     if first_process:
@@ -110,7 +99,7 @@ def train(settings: TrainSettings) -> Path:
                 set_aside(point.damaged)
         write_settings(plain, folder / "config.yaml")
         photographs = f"{len(data.training_paths)} photographs" if data.training_paths else "photographs"
-        print(f"Training {settings.style.name} on {photographs} ({data.source_name}).")
+        print(f"Training {task.name} on {photographs} ({data.source_name}).")
         print(f"Run folder: {folder}", flush=True)
         if point is not None:
             print(point.describe(plain), flush=True)
@@ -119,7 +108,7 @@ def train(settings: TrainSettings) -> Path:
     try:
         with out_of_memory_says_what_to_lower(settings.data.batch_size, settings.data.image_size):
             fit(trainer, module, data, callbacks.stop, None if point is None else point.path)
-            finish(trainer, module, data, callbacks, settings, styles, folder)
+            finish(trainer, module, data, callbacks, settings, task, folder)
     except RuntimeError as error:
         if trainer.world_size == 1 or not lost_process(error):
             raise
@@ -153,6 +142,11 @@ def leave_word(sweep: str | None, word: dict[str, Any]) -> None:
             beside.write_text(told, encoding="utf-8")
 
 
+def kind_of(config: DictConfig) -> type[TrainSettings] | type[EnlargeTrainSettings]:
+    """What a configuration is of: only enlarging has a factor."""
+    return EnlargeTrainSettings if "factor" in config else TrainSettings
+
+
 def run_job(config: DictConfig) -> None:
     """One training, alone or as a job of a sweep, whose other jobs go on after an error."""
     sweep = os.environ.get(SWEEP_FOLDER) if HydraConfig.get().mode is RunMode.MULTIRUN else None
@@ -160,7 +154,7 @@ def run_job(config: DictConfig) -> None:
     leave_word(sweep, word)
     word["problem"] = "it was stopped"
     try:
-        settings = typed(config, TrainSettings)
+        settings = typed(config, kind_of(config))
         with own_device(settings.trainer):
             word = {"folder": str(train(settings)), "problem": ""}
     except InputError as error:

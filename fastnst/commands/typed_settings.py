@@ -12,11 +12,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fastnst.errors import InputError
 from fastnst.places import shipped
-from fastnst.settings import OWN
+from fastnst.settings import OWN, DataSettings, LossSettings, ReconstructionSettings, TrainerSettings
 from fastnst.settings.own_classes import is_own
 
 CONFIGS = shipped("configs")
-DEFAULTS = {"data": "coco", "loss": "normalized", "trainer": "auto"}
+DEFAULTS = {
+    DataSettings: "data/coco", LossSettings: "loss/normalized", ReconstructionSettings: "loss/reconstruction",
+    TrainerSettings: "trainer/auto",
+}  # fmt: skip
 """Groups of which a user's own file may leave settings out, and the file in `configs/` that has them."""
 NEEDED = {
     "content": "which picture? Add content=PATH (or a sample photograph: content=chelsea).",
@@ -48,9 +51,9 @@ def typed(config: DictConfig, kind: type[Settings]) -> Settings:
         known |= known_settings(OWN[group], f"{group}.")
     try:
         require_values(name for name, value in one_by_one(config, known, resolve=False) if value == "???")
-        for group, name in DEFAULTS.items():
-            if group in known and isinstance(config.get(group), DictConfig):
-                settings.merge_with({group: OmegaConf.load(CONFIGS / group / f"{name}.yaml")})
+        for group, inner in known.items():
+            if inner in DEFAULTS and isinstance(config.get(group), DictConfig):
+                settings.merge_with({group: OmegaConf.load(CONFIGS / f"{DEFAULTS[inner]}.yaml")})
         for name, value in one_by_one(config, known, resolve=True):
             group, _, last = name.partition(".")
             if name not in known and group in own:  # an argument of the user's class

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from fastnst.command_line import called
 from fastnst.data.cache import PhotoCache
+from fastnst.data.in_memory import InMemory
 from fastnst.data.loading import ResumableLoader
 from fastnst.data.photos import CentredPhotos, OpenPhoto, PhotoDataset, PhotoSampler, check_scale, collate
 from fastnst.data.shards import Shards, SourceLost
@@ -29,6 +30,8 @@ from fastnst.images.reading import MAX_PIXELS, open_image
 COCO_DEFAULT = "data/coco/train2017"
 SOURCES = ("coco", "folder", "samples", "webdataset")
 PAPERS_BATCH = 4  # Johnson et al. 2016, section 4.1; so few may be crops of the same photograph
+ROOM = 2**30
+"""Bytes of photographs in memory, of all loading processes together."""
 REQUESTS_AT_ONCE = 16  # to an object store, of one loading process: each takes some 50 ms and little computation
 
 
@@ -56,7 +59,8 @@ class PhotoDataModule(pl.LightningDataModule):
         validation_photos: how many are held out, at most a fifth of all; 0 for no validation.
         validation_root: take the validation photographs from this folder instead; all of the others are trained on.
         validation_size: side of the square validation pictures; None takes that of the last crops.
-        scale: see :class:`~fastnst.data.photos.PhotoDataset`.
+        scale: see :class:`~fastnst.data.photos.PhotoDataset`; None: photographs as they are, those held out whole and
+            one in a batch; they stay in memory, up to :data:`ROOM`.
         max_pixels: larger files are skipped.
         cache: decode the training photographs once and keep them small: see :mod:`fastnst.data.cache`.
         cache_dir: where; None takes :func:`~fastnst.places.home`.
@@ -83,7 +87,7 @@ class PhotoDataModule(pl.LightningDataModule):
         validation_photos: int = 16,
         validation_root: str | None = None,
         validation_size: int | None = None,
-        scale: tuple[float, float] = (1.0, 1.5),
+        scale: tuple[float, float] | None = (1.0, 1.5),
         max_pixels: int = MAX_PIXELS,
         cache: bool = False,
         cache_dir: str | None = None,
@@ -101,6 +105,8 @@ class PhotoDataModule(pl.LightningDataModule):
             raise InputError(f"data.cache={cache!r} cannot be used; give true or false")
         if cache and source == "webdataset":
             raise InputError("data.cache=true is for folders of photographs; shards are read from where they are")
+        if cache and scale is None:
+            raise InputError("data.cache=true keeps photographs small; those of data.scale=null stay in memory instead")
         _require_whole("image size", image_size, 32)
         _require_whole("batch size", batch_size, 1)
         if grow_to is not None:
@@ -167,7 +173,9 @@ class PhotoDataModule(pl.LightningDataModule):
                 f"data.batch_size={self.batch_size} is more than the {len(training)} photographs in {root}; "
                 "give fewer, or more photographs"
             )
-        if self.cache:
+        if self.scale is None:
+            self.open_photo = InMemory(self.open_photo, ROOM // max(1, self.workers)).open_photo
+        elif self.cache:
             self.open_photo = self._build_cache(photos, root).open_photo
         self.source_name, self.training_paths, self.validation_paths = source_name, training, validation
 
@@ -230,8 +238,10 @@ class PhotoDataModule(pl.LightningDataModule):
         if not self.validation_paths:
             return []
         return DataLoader(
-            CentredPhotos(self.validation_paths, self.validation_size, self.open_validation_photo),
-            batch_size=self.batch_size,
+            CentredPhotos(
+                self.validation_paths, None if self.scale is None else self.validation_size, self.open_validation_photo
+            ),
+            batch_size=1 if self.scale is None else self.batch_size,
             collate_fn=collate,
             num_workers=self.workers if len(self.validation_paths) > 64 else 0,  # a few are read before a worker is up
             pin_memory=torch.cuda.is_available(),
@@ -240,6 +250,7 @@ class PhotoDataModule(pl.LightningDataModule):
 
     def _build_cache(self, photos: Sequence[Path], root: Path) -> PhotoCache:
         """Every process calls this; they divide the work among themselves, and the first shows how far it is."""
+        assert self.scale is not None
         cache = PhotoCache(photos, root, math.ceil(self.grow_to * self.scale[1]), self.cache_dir, self.max_pixels)
         bar = tqdm(
             desc="Cache", unit="photo", file=sys.stdout, dynamic_ncols=True, delay=0.1, total=len(photos),

@@ -48,8 +48,10 @@ class OpenPhoto(Protocol):
     ) -> Image.Image: ...
 
 
-def check_scale(scale: Sequence[float]) -> None:
-    """Refuse what is not two numbers from 1 up, the smaller one first."""
+def check_scale(scale: Sequence[float] | None) -> None:
+    """Refuse what is neither None nor two numbers from 1 up, the smaller one first."""
+    if scale is None:
+        return
     numbers = isinstance(scale, Sequence) and all(isinstance(value, (int, float)) for value in scale)
     if not numbers or len(scale) != 2 or not 1 <= scale[0] <= scale[1] < math.inf:
         raise InputError(f"scale {scale!r} must be (smallest, largest) with 1 <= smallest <= largest")
@@ -68,7 +70,8 @@ class PhotoDataset(Dataset[PhotoItem]):
         image_size: side of the crops, in pixels.
         seed: 0 or more; settles order, crops and mirroring.
         length: how many items ``len`` reports; by default the number of files. Any number from 0 may be asked for.
-        scale: smallest and largest u, at least 1.
+        scale: smallest and largest u, at least 1; None: crops as large as they are in the file, turned by a quarter
+            none to three times.
         max_pixels: larger files count as unreadable.
         open_photo: how a photograph is read.
         at_once: so many photographs of a batch are read at the same time, for sources that answer late.
@@ -84,7 +87,7 @@ class PhotoDataset(Dataset[PhotoItem]):
         image_size: int,
         seed: int = 0,
         length: int | None = None,
-        scale: tuple[float, float] = (1.0, 1.5),
+        scale: tuple[float, float] | None = (1.0, 1.5),
         max_pixels: int = MAX_PIXELS,
         open_photo: OpenPhoto = open_image,
         at_once: int = 1,
@@ -101,7 +104,7 @@ class PhotoDataset(Dataset[PhotoItem]):
         self.image_size = image_size
         self.seed = seed
         self.length = len(self.paths) if length is None else length
-        self.scale = (float(scale[0]), float(scale[1]))
+        self.scale = None if scale is None else (float(scale[0]), float(scale[1]))
         self.max_pixels = max_pixels
         self.open_photo = open_photo
         self.at_once = at_once
@@ -131,19 +134,23 @@ class PhotoDataset(Dataset[PhotoItem]):
         random = np.random.Generator(np.random.PCG64([self.seed, _CROP, k]))
         zoom, across, down, mirror = random.random(4)
         side = self.image_size if self.grown is None or k < self.grown[0] else self.grown[1]
-        short = side * (self.scale[0] + zoom * (self.scale[1] - self.scale[0]))
+        short = None if self.scale is None else side * (self.scale[0] + zoom * (self.scale[1] - self.scale[0]))
         skipped: list[str] = []
         for attempt in range(n):
             path = self.paths[order[(k + attempt) % n]]
             try:
-                picture = self.open_photo(path, max_pixels=self.max_pixels, draft_size=math.ceil(short))
+                draft_size = None if short is None else math.ceil(short)
+                picture = self.open_photo(path, max_pixels=self.max_pixels, draft_size=draft_size)
             except SourceLost:
                 raise
             except InputError as error:
                 reason = error
                 skipped.append(path)
                 continue
-            picture = _cut_square(picture, side, short, across, down)
+            if short is None:
+                picture = _cut(picture, side, across, down).rotate(90 * math.floor(4 * zoom))
+            else:
+                picture = _cut_square(picture, side, short, across, down)
             if mirror < 0.5:
                 picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             return {"image": to_tensor(picture), "skipped": skipped}
@@ -160,13 +167,16 @@ class PhotoDataset(Dataset[PhotoItem]):
 class CentredPhotos(Dataset[PhotoItem]):
     """The same photographs every time, for validation: shorter side resized to ``image_size``, middle square cut out.
 
-    A file that can no longer be read is replaced by the next one and named under ``skipped``.
+    ``image_size`` None leaves them as they are. A file that can no longer be read is replaced by the next one and named
+    under ``skipped``.
 
     Raises:
         InputError: on access, when no file at all can be read.
     """
 
-    def __init__(self, paths: Sequence[str | os.PathLike], image_size: int, open_photo: OpenPhoto = open_image) -> None:
+    def __init__(
+        self, paths: Sequence[str | os.PathLike], image_size: int | None, open_photo: OpenPhoto = open_image
+    ) -> None:
         self.paths = [os.fspath(path) for path in paths]
         self.image_size = image_size
         self.open_photo = open_photo
@@ -183,8 +193,9 @@ class CentredPhotos(Dataset[PhotoItem]):
                 reason = error
                 skipped.append(path)
                 continue
-            square = _cut_square(picture, self.image_size, self.image_size, 0.5, 0.5)
-            return {"image": to_tensor(square), "skipped": skipped}
+            if self.image_size is not None:
+                picture = _cut_square(picture, self.image_size, self.image_size, 0.5, 0.5)
+            return {"image": to_tensor(picture), "skipped": skipped}
         raise InputError(f"none of the {len(self.paths)} held-out photographs can be read; the last one: {reason}")
 
 
@@ -220,6 +231,15 @@ def collate(items: Sequence[PhotoItem]) -> PhotoBatch:
         "images": torch.stack([item["image"] for item in items]),
         "skipped": [path for item in items for path in item["skipped"]],
     }
+
+
+def _cut(picture: Image.Image, side: int, across: float, down: float) -> Image.Image:
+    """A square as it is in the picture, which is enlarged where it is smaller; see :func:`_cut_square`."""
+    width, height = picture.size
+    if min(width, height) < side:
+        return _cut_square(picture, side, side, across, down)
+    left, top = math.floor(across * (width - side + 1)), math.floor(down * (height - side + 1))
+    return picture.crop((left, top, left + side, top + side))
 
 
 def _cut_square(picture: Image.Image, size: int, short: float, across: float, down: float) -> Image.Image:

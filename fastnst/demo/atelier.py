@@ -1,4 +1,4 @@
-"""What paints for the page: all styles, their uploads and results, and the room these may take."""
+"""What paints and enlarges for the page: all models, their uploads and results, and the room these may take."""
 
 from __future__ import annotations
 
@@ -19,12 +19,23 @@ from fastnst.command_line import called
 from fastnst.demo.apprentice import Apprentice
 from fastnst.errors import InputError
 from fastnst.images.reading import read_image_with_alpha
+from fastnst.images.resizing import resize
 from fastnst.images.saving import save_image
 from fastnst.images.tensors import to_pil
-from fastnst.models.model_file import BASE, Model, find_model, load_model, model_folders, style_name
+from fastnst.models.model_file import (
+    BASE,
+    AnyModel,
+    Model,
+    find_model,
+    load_model,
+    model_folders,
+    read_model,
+    style_name,
+)
 from fastnst.models.styles import pick, style_names
 from fastnst.stylization import Stylizer
 from fastnst.stylization.controls import Controls
+from fastnst.stylization.enlarger import Enlarger
 
 MAX_PIXELS = 50_000_000
 """A page for several people refuses larger pictures; the command line does not."""
@@ -81,16 +92,18 @@ class Atelier:
         if not paths:
             raise InputError(f"no trained styles are here: train one ({called('train')} --help), or give --model.")
         self.device, self.max_seconds = device, max_seconds
-        self.models: dict[str, Model] = {}
-        self.stylizers: dict[str, Stylizer] = {}
+        self.models: dict[str, AnyModel] = {}
+        self.stylizers: dict[str, Stylizer | Enlarger] = {}
         self.locks: dict[str, threading.Lock] = {}
         self.ends: dict[str, float] = {}
         self.taken: dict[str, int] = {}
         self.learnt: dict[str, float] = {}
         for path in paths:
-            model = load_model(path)
-            several = {name: pick(model, {name: 1}) for name in style_names(model)}
-            for name, one in (several or {style_name(path, model.card): model}).items():
+            model = read_model(path)
+            several: dict[str, AnyModel] = {style_name(path, model.card): model}
+            if isinstance(model, Model) and style_names(model):
+                several = {name: pick(model, {name: 1}) for name in style_names(model)}
+            for name, one in several.items():
                 self.add(name, one)
         self.shipped = list(self.models)
         forget_dead_demos()
@@ -110,13 +123,21 @@ class Atelier:
         self.lock.release()
         self.results.cleanup()
 
-    def add(self, name: str, model: Model) -> str:
-        """Take a model of one style in; the name under which it is known, another one where ``name`` is taken."""
+    def add(self, name: str, model: AnyModel) -> str:
+        """Take a model in, of one style or one that enlarges.
+
+        Returns:
+            The name under which it is known, another one where ``name`` is taken.
+        """
         self.taken[name] = self.taken.get(name, 0) + 1
         name = name if self.taken[name] == 1 else f"{name} {self.taken[name]}"
         for module in model.network.modules():
             module.register_forward_pre_hook(lambda module, inputs: self._check_time(name))
-        self.stylizers[name], self.locks[name] = Stylizer(model, self.device), threading.Lock()
+        if isinstance(model, Model):
+            self.stylizers[name] = Stylizer(model, self.device)
+        else:
+            self.stylizers[name] = Enlarger(model, self.device, most_pixels=MAX_PIXELS)
+        self.locks[name] = threading.Lock()
         self.models[name] = model
         return name
 
@@ -159,7 +180,8 @@ class Atelier:
         finally:
             self.locks[style].release()
         content = controls.reduce(content)
-        alpha = None if alpha is None else controls.reduce(alpha)
+        alpha = None if alpha is None else resize(alpha, *stylized.shape[-2:])
+        content = content if stylized.shape == content.shape else resize(content, *stylized.shape[-2:])
         folder = Path(tempfile.mkdtemp(dir=self.results.name))
         before, after = folder / "before.png", folder / f"{Path(picture).stem}_{style}.png".replace(" ", "_")
         save_image(content, before, alpha=alpha)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from fastnst.errors import InputError
-from fastnst.models.model_file import Model
+from fastnst.models.model_file import AnyModel, EnlargingModel
 from fastnst.models.styles import style_names
 from fastnst.stylization import Stylizer
+from fastnst.stylization.enlarger import Enlarger
 
 SIZES = ((128, 192), (101, 83), (9, 21))
 """Heights and widths: both divisible by four; odd; smaller than the network takes without padding."""
@@ -19,7 +20,7 @@ LARGEST = 2 / 255
 """What may differ: with full precision in any pixel, with reduced precision on average."""
 
 Painter = Callable[..., Tensor]
-"""(3, H, W) to (3, H, W), in [0, 1]; one of S styles is given the share of each as well, (S,)."""
+"""(3, H, W) to the same or an enlarged size, in [0, 1]; one of S styles is given the share of each as well, (S,)."""
 
 
 class Difference(NamedTuple):
@@ -44,8 +45,10 @@ def compare(ours: Painter, theirs: Painter, styles: int | None = None) -> Differ
     return Difference(everything.max().item(), everything.mean().item())
 
 
-def painter_of(model: Model) -> Painter:
-    """What paints with a model on the CPU."""
+def painter_of(model: AnyModel) -> Painter:
+    """What paints or enlarges with a model on the CPU."""
+    if isinstance(model, EnlargingModel):
+        return Enlarger(model, "cpu")
     names = style_names(model)
     stylizer = Stylizer(model, "cpu", shares={names[0]: 1.0} if names else None)
 

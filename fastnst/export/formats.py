@@ -14,18 +14,21 @@ from torch import Tensor
 
 from fastnst.errors import InputError
 from fastnst.export.agreement import Difference, compare, painter_of, require_small
-from fastnst.export.traceable import Traceable
-from fastnst.models.model_file import FORMAT, FORMAT_VERSION, Model, load_model
+from fastnst.export.traceable import Traceable, TraceableEnlarger
+from fastnst.models.model_file import FORMAT, FORMAT_VERSION, AnyModel, Model, read_model
 from fastnst.writing import written_whole
 
 CARD = "fastnst.card"
 """Under which key of an ONNX file's metadata the card lies, as JSON."""
 
 
-def export_onnx(model: Model, path: str | os.PathLike, precision: str = "float", overwrite: bool = False) -> Difference:
+def export_onnx(
+    model: AnyModel, path: str | os.PathLike, precision: str = "float", overwrite: bool = False
+) -> Difference:
     """Write an ONNX file: RGB in [0, 1], (1, 3, H, W), any height and width, in and out; the card in its metadata.
 
-    A model of S styles has a second input ``style``, (S,): the share of each, in the order of the card's ``styles``.
+    What comes out of a model that enlarges is larger. A model of S styles has a second input ``style``, (S,): the share
+    of each, in the order of the card's ``styles``.
 
     Args:
         model: as read.
@@ -44,9 +47,12 @@ def export_onnx(model: Model, path: str | os.PathLike, precision: str = "float",
         import onnxruntime
     except ImportError as error:
         raise InputError(f"export to ONNX needs the package {error.name}: pip install 'fastnst[export]'.") from None
-    from fastnst.models.onnx_graph import network_to_onnx
+    from fastnst.models.onnx_graph import enlarger_to_onnx, network_to_onnx
 
-    exported = network_to_onnx(model.network, precision)
+    if isinstance(model, Model):
+        exported = network_to_onnx(model.network, precision)
+    else:
+        exported = enlarger_to_onnx(model.network, precision)
     entry = exported.metadata_props.add()
     entry.key, entry.value = CARD, json.dumps(model.card)
     with _exported(path, overwrite) as beside:
@@ -58,15 +64,15 @@ def export_onnx(model: Model, path: str | os.PathLike, precision: str = "float",
             given = {name: one.numpy() for name, one in zip(names, (picture[None], *style), strict=True)}
             return torch.from_numpy(session.run(None, given)[0])[0]
 
-        difference = compare(painter_of(model), painted, model.network.arguments["styles"])
+        difference = compare(painter_of(model), painted, model.network.arguments.get("styles"))
         require_small(difference, reduced=precision != "float")
     return difference
 
 
 def export_safetensors(
-    model: Model, path: str | os.PathLike, half: bool = False, overwrite: bool = False
+    model: AnyModel, path: str | os.PathLike, half: bool = False, overwrite: bool = False
 ) -> Difference:
-    """Write weights, card and thumbnail as safetensors; :func:`~fastnst.models.model_file.load_model` reads it back.
+    """Write weights, card and thumbnail as safetensors; model files are read back from it.
 
     Args and errors are those of :func:`export_onnx`; ``half`` keeps the weights as float16.
     """
@@ -79,18 +85,19 @@ def export_safetensors(
     metadata = {"format": FORMAT, "version": str(FORMAT_VERSION), "card": json.dumps(card)}
     with _exported(path, overwrite) as beside:
         save_file(tensors, beside, metadata)
-        difference = compare(painter_of(model), painter_of(load_model(beside)), network.arguments["styles"])
+        difference = compare(painter_of(model), painter_of(read_model(beside)), network.arguments.get("styles"))
         require_small(difference, reduced=half)
     return difference
 
 
-def export_torchscript(model: Model, path: str | os.PathLike, overwrite: bool = False) -> Difference:
+def export_torchscript(model: AnyModel, path: str | os.PathLike, overwrite: bool = False) -> Difference:
     """Write a TorchScript file for C++ and mobile: as :func:`export_onnx`, the card as the extra file ``card.json``."""
-    network, styles = model.network, model.network.arguments["styles"]
+    styles = model.network.arguments.get("styles")
+    whole = Traceable(model.network) if isinstance(model, Model) else TraceableEnlarger(model.network)
     example = (torch.rand(1, 3, 36, 41), *([] if styles is None else [torch.full((styles,), 1 / styles)]))
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # that TorchScript is in maintenance, and what tracing may have missed
-        traced = torch.jit.trace(Traceable(network.cpu()), example)
+        traced = torch.jit.trace(whole.cpu(), example)
     with _exported(path, overwrite) as beside:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

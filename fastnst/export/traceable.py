@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fastnst.networks import TransformerNetwork
+from fastnst.networks import AnyEnlarger, TransformerNetwork
 from fastnst.networks.grain import COLUMN_STEP, PRIME, ROW_STEP
 from fastnst.networks.transformer import MINIMUM_SIZE
 
@@ -42,6 +42,17 @@ class Traceable(nn.Module):
         number = (rows[:, None] + columns) % PRIME
         number = number * number % PRIME * number % PRIME
         return x + self.network.grain.amplitude * (number.float() / PRIME - 0.5) * 12**0.5
+
+
+class TraceableEnlarger(nn.Module):
+    """(1, 3, H, W), RGB in [0, 1], to (1, 3, factor H, factor W)."""
+
+    def __init__(self, network: AnyEnlarger) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.network(pictures).clamp(0, 1)
 
 
 def reflect(x: Tensor, height: Tensor, width: Tensor, padded_height: Tensor, padded_width: Tensor) -> Tensor:

@@ -15,18 +15,21 @@ from fastnst.errors import InputError
 from fastnst.export.agreement import Difference
 from fastnst.export.formats import export_onnx
 from fastnst.export.style_chooser import style_chooser
-from fastnst.models.model_file import Model
+from fastnst.models.model_file import AnyModel, Model
 
 RUNTIME = "onnxruntime-web@1.30.0"
 """The npm package; this version, because the page is tested with it."""
 RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 """Of the package's 60 files the three that computing on the CPU (WebAssembly) needs, 14 MB."""
 PAGE_FILES = ("index.html", "page.js", "worker.js", "style.css")
+PAINTS = {"what": "Turns your picture into a painting", "done": "stylized"}
+ENLARGES = {"what": "Enlarges your picture", "done": "enlarged"}
+"""Words of the page, by the kind of model."""
 HOW_TO_GET = f"run `npm pack {RUNTIME}` where there is npm and internet, then give the .tgz as --runtime"
 
 
 def export_web(
-    model: Model,
+    model: AnyModel,
     folder: str | os.PathLike,
     name: str,
     precision: str = "float",
@@ -58,10 +61,14 @@ def export_web(
         beside = Path(temporary)
         difference = export_onnx(model, beside / "model.onnx", precision)
         find_runtime(beside, runtime)
+        words = {"name": html.escape(name.replace("_", " ")), "styles": "", **ENLARGES}
+        if isinstance(model, Model):
+            words |= {"styles": style_chooser(model), **PAINTS}
         page = resources.files("fastnst.export") / "page"
         for file in PAGE_FILES:
-            text = (page / file).read_text(encoding="utf-8").replace("{{styles}}", style_chooser(model))
-            text = text.replace("{{name}}", html.escape(name.replace("_", " ")))
+            text = (page / file).read_text(encoding="utf-8")
+            for place, word in words.items():
+                text = text.replace(f"{{{{{place}}}}}", word)
             (beside / file).write_text(text, encoding="utf-8")
         try:
             folder.mkdir(parents=True, exist_ok=True)

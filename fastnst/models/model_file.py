@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from PIL import Image
@@ -18,7 +18,7 @@ from fastnst import __version__
 from fastnst.errors import InputError
 from fastnst.models.foreign import from_foreign
 from fastnst.models.releases import RELEASES, download
-from fastnst.networks import OwnNetwork, TransformerNetwork, adapted, build_network
+from fastnst.networks import AnyEnlarger, OwnNetwork, TransformerNetwork, adapted, build_network
 from fastnst.places import PACKAGE, home, shipped
 from fastnst.untrusted import (
     LARGEST_CARD,
@@ -55,6 +55,17 @@ class Model(NamedTuple):
     thumbnail: Tensor | None
 
 
+class EnlargingModel(NamedTuple):
+    """The same of a network that enlarges: its card has a factor, and no style."""
+
+    network: AnyEnlarger
+    card: dict[str, Any]
+    thumbnail: None = None
+
+
+AnyModel: TypeAlias = Model | EnlargingModel
+
+
 def save_model(
     path: str | os.PathLike, network: nn.Module, card: dict[str, Any], thumbnail: Tensor | None = None
 ) -> None:
@@ -72,7 +83,7 @@ def save_model(
     Raises:
         InputError: the file cannot be written.
     """
-    network = adapted(network)
+    network = network if isinstance(network, AnyEnlarger) else adapted(network)
     content = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
@@ -108,7 +119,31 @@ def _short(weights: Tensor) -> Tensor:
 
 
 def load_model(path: str | os.PathLike, network: nn.Module | None = None) -> Model:
-    """Read a model file; nothing in it is ever run, and nothing it claims is believed (:mod:`fastnst.untrusted`).
+    """Read a model file of a style, or of many; see :func:`read_model`.
+
+    Raises:
+        InputError: it cannot be read, or it enlarges.
+    """
+    model = read_model(path, network)
+    if isinstance(model, EnlargingModel):
+        raise InputError(f"{path} paints no style, it enlarges pictures: give it to `fastnst enlarge`.")
+    return model
+
+
+def load_enlarger(path: str | os.PathLike) -> EnlargingModel:
+    """Read a model file that enlarges; see :func:`read_model`.
+
+    Raises:
+        InputError: it cannot be read, or it paints a style.
+    """
+    model = read_model(path)
+    if isinstance(model, Model):
+        raise InputError(f"{path} enlarges nothing, it paints a style: give it to `fastnst stylize`.")
+    return model
+
+
+def read_model(path: str | os.PathLike, network: nn.Module | None = None) -> AnyModel:
+    """Read a model file of any kind. Nothing in it is run, nothing it claims is believed (:mod:`fastnst.untrusted`).
 
     Besides our own files it reads what ``scripts/export.py`` writes as .safetensors, and the state dictionaries
     that :mod:`fastnst.models.foreign` recognises.
@@ -147,15 +182,16 @@ def load_model(path: str | os.PathLike, network: nn.Module | None = None) -> Mod
         with torch.device("meta"):  # names and shapes alone: whatever the card asks for, its weights are in the file
             made = _take_in(network, card) or build_network(card["network"]["name"], card["network"]["arguments"])
         made.load_state_dict({name: value.contiguous() for name, value in weights.items()}, assign=network is None)
-        if len(card.get("styles", [])) != (made.arguments["styles"] or 0):
+        if len(card.get("styles", [])) != (made.arguments.get("styles") or 0):
             raise Untrusted(f"its card names {len(card.get('styles', []))} styles, its network has others")
-        thumbnail = None if thumbnail is None else _as_picture(thumbnail, made.arguments["styles"])
+        thumbnail = None if thumbnail is None else _as_picture(thumbnail, made.arguments.get("styles"))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} does not hold the weights of the network its card names: {reason}") from None
-    return Model(made.float().eval().requires_grad_(False), card, thumbnail)
+    made = made.float().eval().requires_grad_(False)
+    return EnlargingModel(made, card) if isinstance(made, AnyEnlarger) else Model(made, card, thumbnail)
 
 
 def _take_in(network: nn.Module | None, card: dict[str, Any]) -> TransformerNetwork | None:
@@ -192,8 +228,11 @@ def find_model(name: str) -> Path:
 
 
 def style_name(path: Path, card: dict[str, Any]) -> str:
-    """What a model paints: its file's name, or where that is only ``model`` the style on its card, if it names one."""
-    return str((card.get("style") or {"name": path.stem})["name"]) if path.stem == "model" else path.stem
+    """What a model paints: its file's name, or where that is only ``model`` the style on its card, or ``enlarge4``."""
+    if path.stem != "model":
+        return path.stem
+    factor = card.get("network", {}).get("arguments", {}).get("factor")  # as checked with the network
+    return str((card.get("style") or {"name": path.stem})["name"]) if factor is None else f"enlarge{factor}"
 
 
 def current_commit() -> str | None:

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from fastnst.errors import InputError
-from fastnst.networks import TransformerNetwork
+from fastnst.networks import AnyEnlarger, EnlargingNetwork, TransformerNetwork, enlarging
 from fastnst.networks.blocks import InstanceNorm, ResidualBlock
 from fastnst.networks.grain import COLUMN_STEP, PRIME, ROW_STEP
 from fastnst.networks.transformer import MINIMUM_SIZE, OUTPUT_RANGE
@@ -23,7 +23,7 @@ from fastnst.networks.transformer import MINIMUM_SIZE, OUTPUT_RANGE
 OPSET = 17
 """Of 2022; ONNX Runtime reads it since 1.12."""
 IR_VERSION = 8
-INPUT, STYLE, OUTPUT = "picture", "style", "stylized"
+INPUT, STYLE, OUTPUT, ENLARGED = "picture", "style", "stylized", "enlarged"
 PRECISIONS = ("float", "half", "int8")
 
 
@@ -78,10 +78,13 @@ class Graph:
     def module(self, module: nn.Module, x: str, name: str) -> str:
         """What ``module`` makes of ``x``."""
         if isinstance(module, nn.Conv2d):
-            if side := module.kernel_size[0] // 2:
+            side, pads = module.kernel_size[0] // 2, [0] * 4
+            if module.padding_mode == "zeros":
+                pads = [side] * 4
+            elif side:
                 x = self.add("Pad", x, self.whole([0, 0, side, side] * 2), mode="reflect")
             weight, bias = self.parameter(module.weight, f"{name}.weight"), self.parameter(module.bias, f"{name}.bias")
-            return self.add("Conv", x, weight, bias, strides=module.stride, group=module.groups)
+            return self.add("Conv", x, weight, bias, strides=module.stride, group=module.groups, pads=pads)
         if isinstance(module, nn.ConvTranspose2d):
             weight = self.parameter(module.weight, f"{name}.weight.transposed")
             sizes = {"strides": module.stride, "pads": [1] * 4, "output_padding": module.output_padding}
@@ -91,12 +94,16 @@ class Graph:
             if module.weight.ndim == 2:
                 weight, bias = (self.add("MatMul", STYLE, rows) for rows in (weight, bias))
             return self.add("InstanceNormalization", x, weight, bias, epsilon=module.eps)
+        if isinstance(module, nn.BatchNorm2d):
+            names = ("weight", "bias", "running_mean", "running_var")
+            values = [self.parameter(getattr(module, one), f"{name}.{one}") for one in names]
+            return self.add("BatchNormalization", x, *values, epsilon=module.eps)
         if isinstance(module, nn.ReLU):
             return self.add("Relu", x)
         if isinstance(module, nn.Upsample):
             sampling = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
             return self.add("Resize", x, "", self.number([1, 1, 2, 2]), **sampling)
-        if isinstance(module, ResidualBlock):
+        if isinstance(module, ResidualBlock | enlarging.Block):
             return self.add("Add", x, self.module(module.body, x, f"{name}.body"))
         if isinstance(module, nn.Sequential):
             for key, part in module.named_children():
@@ -158,10 +165,32 @@ def network_to_onnx(network: TransformerNetwork, precision: str = "float") -> on
     ends = graph.add("Slice", shape, graph.whole([2]), graph.whole([4]))
     x = graph.add("Slice", x, graph.whole([0, 0]), ends, graph.whole([2, 3]))
     x = graph.add("Clip", x, graph.number(0), graph.number(1))
-    graph.nodes.append(helper.make_node("Identity", [x], [OUTPUT]))
-    picture: list[str | int | None] = [1, 3, "height", "width"]
-    inputs, outputs = ([helper.make_tensor_value_info(name, TensorProto.FLOAT, picture)] for name in (INPUT, OUTPUT))
-    if styles := network.arguments["styles"]:
+    return _model(graph, x, ("height", "width"), OUTPUT, network.arguments["styles"])
+
+
+def enlarger_to_onnx(network: AnyEnlarger, precision: str = "float") -> onnx.ModelProto:
+    """The same of a network that enlarges: what comes out is ``factor`` times as high and wide."""
+    graph = Graph(precision)
+    x = graph.add("Sub", graph.add("Mul", INPUT, graph.number(2)), graph.number(1))
+    if isinstance(network, EnlargingNetwork):
+        first = graph.module(network.head, x, "head")
+        x = graph.module(network.tail, graph.add("Add", first, graph.module(network.body, first, "body")), "tail")
+        x = graph.add("DepthToSpace", x, blocksize=network.factor, mode="CRD")
+        scales = graph.number([1, 1, network.factor, network.factor])
+        x = graph.add("Add", x, graph.add("Resize", INPUT, "", scales, mode="cubic"))  # torch's coefficient and places
+    else:
+        x = graph.add("Mul", graph.add("Tanh", graph.module(network.layers, x, "layers")), graph.number(OUTPUT_RANGE))
+        x = graph.add("Add", x, graph.number(0.5))
+    x = graph.add("Clip", x, graph.number(0), graph.number(1))
+    return _model(graph, x, (f"{network.factor} height", f"{network.factor} width"), ENLARGED)
+
+
+def _model(graph: Graph, x: str, size: tuple[str, str], name: str, styles: int | None = None) -> onnx.ModelProto:
+    """The finished graph: ``x`` is what comes out, under this name and of this size in words."""
+    graph.nodes.append(helper.make_node("Identity", [x], [name]))
+    inputs = [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [1, 3, "height", "width"])]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, *size])]
+    if styles:
         inputs.append(helper.make_tensor_value_info(STYLE, TensorProto.FLOAT, [styles]))
     whole = helper.make_graph(graph.nodes, "fastnst", inputs, outputs, graph.weights)
     model = helper.make_model(whole, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="fastnst")

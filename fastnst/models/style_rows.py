@@ -12,7 +12,7 @@ from torch import Tensor
 from fastnst.errors import InputError
 from fastnst.models.model_file import Model
 from fastnst.models.styles import style_names
-from fastnst.networks import build_network
+from fastnst.networks import TransformerNetwork
 from fastnst.networks.blocks import InstanceNorm
 
 
@@ -47,7 +47,7 @@ def rows_of(model: Model) -> Rows:
 def with_rows(model: Model, rows: Rows) -> Model:
     """A model of many styles with the convolutions of ``model``."""
     arguments = {**model.network.arguments, "styles": len(rows.styles)}
-    network = build_network(model.network.name, arguments)
+    network = TransformerNetwork(**arguments)
     network.load_state_dict({**model.network.state_dict(), **rows.norms})
     card = {**model.card, "network": {"name": network.name, "arguments": arguments}, "styles": rows.styles}
     if not style_names(model):

@@ -178,26 +178,3 @@ class TransformerNetwork(nn.Module):
             elif not known:
                 value.copy_(rows)
         return single
-
-
-NETWORKS: dict[str, Callable[..., TransformerNetwork]] = {TransformerNetwork.name: TransformerNetwork}
-"""Networks by the name under which a model file's card lists them."""
-
-
-def build_network(name: str, arguments: dict[str, Any]) -> TransformerNetwork:
-    """Build a network from its name and plain arguments.
-
-    Raises:
-        InputError: no network has this name, or it does not take these arguments.
-    """
-    if name == "custom":
-        raise InputError(
-            f"its network is a class of somebody's own, {str(arguments.get('class'))!r:.100}, and no file can name one "
-            "to import: make one and give it, fastnst.load_model(path, network=...)."
-        )
-    if name not in NETWORKS:
-        raise InputError(f"unknown network {name!r}: expected one of {', '.join(sorted(NETWORKS))}.")
-    try:
-        return NETWORKS[name](**arguments)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"network {name!r} does not take these arguments: {arguments} ({error}).") from None

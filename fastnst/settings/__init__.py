@@ -3,18 +3,21 @@
 from fastnst.settings.groups import (
     OWN,
     DataSettings,
+    EnlargeTrainSettings,
     LossSettings,
     NetworkSettings,
     OptimizeSettings,
     OwnDataSettings,
     OwnNetworkSettings,
     PreviewSettings,
+    ReconstructionSettings,
     StyleSettings,
     TrainerSettings,
     TrainSettings,
 )
 
 __all__ = [
-    "OWN", "DataSettings", "LossSettings", "NetworkSettings", "OptimizeSettings", "OwnDataSettings",
-    "OwnNetworkSettings", "PreviewSettings", "StyleSettings", "TrainSettings", "TrainerSettings",
+    "OWN", "DataSettings", "EnlargeTrainSettings", "LossSettings", "NetworkSettings", "OptimizeSettings",
+    "OwnDataSettings", "OwnNetworkSettings", "PreviewSettings", "ReconstructionSettings", "StyleSettings",
+    "TrainSettings", "TrainerSettings",
 ]  # fmt: skip

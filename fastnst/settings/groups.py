@@ -63,6 +63,18 @@ class LossSettings:
 
 
 @dataclass
+class ReconstructionSettings:
+    """Arguments of :class:`fastnst.losses.reconstruction.ReconstructionLoss`."""
+
+    pixel_distance: str
+    feature_distance: str
+    feature_layers: dict[str, float]
+    pixel_weight: float
+    feature_weight: float
+    tv_weight: float
+
+
+@dataclass
 class DataSettings:
     """Arguments of :class:`fastnst.data.datamodule.PhotoDataModule`."""
 
@@ -73,7 +85,7 @@ class DataSettings:
     grow_to: int | None
     grow_at: float
     workers: int | None
-    scale: list[float]
+    scale: list[float] | None
     validation_photos: int
     validation_root: str | None
     cache: bool
@@ -106,10 +118,10 @@ class TrainerSettings:
 
 
 @dataclass
-class TrainSettings:
-    style: StyleSettings
+class TrainingSettings:
+    """What every training has."""
+
     network: NetworkSettings
-    loss: LossSettings
     data: DataSettings
     trainer: TrainerSettings
     seed: int
@@ -120,19 +132,36 @@ class TrainSettings:
     learning_rate: float
     schedule: Any  # the same
     callbacks: dict[str, Any]  # of the user's own, by name
-    range_weight: float
     output_dir: str
     ckpt_path: str | None
     initial: str | None
-    teacher: str | None
-    teacher_steps: int
     publish: str | None
     preview_every: int
     preview_size: int
     save_every: int
     validate_every: int
+
+
+@dataclass
+class TrainSettings(TrainingSettings):
+    """To stylize."""
+
+    style: StyleSettings
+    loss: LossSettings
+    range_weight: float
+    teacher: str | None
+    teacher_steps: int
     final_photos: int
     final_size: int
+
+
+@dataclass
+class EnlargeTrainSettings(TrainingSettings):
+    """To enlarge."""
+
+    loss: ReconstructionSettings
+    factor: int
+    degradation: str
 
 
 @dataclass

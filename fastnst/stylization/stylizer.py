@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +20,8 @@ from fastnst.networks.transformer import MINIMUM_SIZE
 from fastnst.stylization import memory_estimate
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.cpu.engine import CpuEngine
+from fastnst.stylization.digest import digest
+from fastnst.stylization.enlarger import Enlarger
 from fastnst.stylization.given import as_tensors
 from fastnst.stylization.tiles.tiled_run import DEFAULT_TILE, Progress, TiledRun
 
@@ -38,6 +40,8 @@ class Stylizer:
             fit into the memory that is free.
         engine: ``"auto"`` runs whole pictures on the CPU by :class:`~fastnst.stylization.cpu.engine.CpuEngine` where it
             takes the network; ``"plain"`` runs the network as it is written. The pixels are the same.
+        then: paint at a ``then.factor``-th of the size and have this enlarge the painting: strokes that many times as
+            large, in less time.
 
     Raises:
         InputError: a model cannot be found or read, or ``mix``, ``shares``, ``tile`` or ``engine`` have no
@@ -53,6 +57,7 @@ class Stylizer:
         shares: Mapping[str, float] | None = None,
         tile: int | None = None,
         engine: str = "auto",
+        then: Enlarger | None = None,
     ) -> None:
         given = [model] if isinstance(model, (Model, str, os.PathLike)) else list(model)
         if not given:
@@ -75,6 +80,7 @@ class Stylizer:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
         self.tile = tile
+        self.then = then
         self.model = models[0]
         self.networks = [one.network.to(self.device) for one in models]
         self.network = self.networks[0]
@@ -91,11 +97,7 @@ class Stylizer:
 
     def digest(self) -> str:
         """A short text for the networks' weights and their shares."""
-        whole = hashlib.sha256(str(self.mix).encode())
-        for network in self.networks:
-            for value in network.state_dict().values():
-                whole.update(value.cpu().numpy().tobytes())
-        return whole.hexdigest()[:16]
+        return digest([*self.networks, *([] if self.then is None else [self.then.network])], self.mix)
 
     def __call__(self, picture: Any, controls: Controls | None = None, progress: Progress | None = None) -> Any:
         """Stylize a picture, or several.
@@ -133,7 +135,9 @@ class Stylizer:
         contents = [controls.reduce(picture.cpu()) for picture in pictures]
         if controls.strength == 0:
             return [content.clone() for content in contents]
-        seen = [resize(content, *controls.network_size(*content.shape[-2:])) for content in contents]
+        divisor = 1 if self.then is None else self.then.factor
+        height, width = (math.ceil(side / divisor) for side in controls.network_size(*contents[0].shape[-2:]))
+        seen = [resize(content, height, width) for content in contents]
         stylized: list[Tensor] = []
         for number, share in enumerate(self.mix):
             if share > 0:
@@ -142,6 +146,8 @@ class Stylizer:
                     painted = [each.mul_(share) for each in painted]
                 added = [one.add_(other) for one, other in zip(stylized, painted, strict=False)]
                 stylized = added or painted
+        if self.then is not None:
+            stylized = [self.then(each) for each in stylized]
         return [controls.finish(each, content) for each, content in zip(stylized, contents, strict=True)]
 
     def _paint(self, number: int, pictures: Sequence[Tensor], progress: Progress | None) -> list[Tensor]:

@@ -1,75 +1,39 @@
-"""What a training run is made of: the module, its first weights, its teacher, the callbacks."""
+"""What a training run is made of: its task, and the callbacks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastnst.data.datamodule import PhotoDataModule
-from fastnst.data.sources import sample_photos
-from fastnst.errors import InputError, require_whole
+from fastnst.errors import InputError
 from fastnst.images.reading import open_image
-from fastnst.losses.from_settings import build_loss_network, build_objective, with_own_terms
-from fastnst.models.model_file import current_commit, find_model, load_model
-from fastnst.networks import TransformerNetwork, build_network
-from fastnst.settings import DataSettings, NetworkSettings, OwnDataSettings, OwnNetworkSettings, TrainSettings
-from fastnst.settings.own_classes import TARGET, is_own, make
+from fastnst.models.model_file import current_commit
+from fastnst.settings import DataSettings, EnlargeTrainSettings, OwnDataSettings, TrainSettings
+from fastnst.settings.own_classes import TARGET, make
 from fastnst.training.callbacks.convergence import Convergence
 from fastnst.training.callbacks.non_finite_guard import NonFiniteGuard
-from fastnst.training.callbacks.output_watch import OutputWatch
-from fastnst.training.callbacks.previews import Previews, fixed_pictures
+from fastnst.training.callbacks.previews import Drawings
 from fastnst.training.callbacks.run_files import RunFiles
 from fastnst.training.callbacks.skipped_photos import SkippedPhotos
 from fastnst.training.callbacks.stop_on_signals import StopOnSignals
 from fastnst.training.callbacks.tensorboard import Curves
 from fastnst.training.callbacks.training_bar import TrainingBar
-from fastnst.training.module import StyleTransferModule, pictures_in
-from fastnst.training.style_pictures import fingerprint, thumbnail
+from fastnst.training.steps.training_module import pictures_in
+from fastnst.training.tasks.enlarging_task import EnlargingTask
+from fastnst.training.tasks.stylizing_task import StylizingTask
 
 
-def build_module(settings: TrainSettings, styles: Mapping[str, Tensor]) -> StyleTransferModule:
-    """The network and the objective with the styles (3, H, W), in the module that trains the one with the other."""
-    plain, many = asdict(settings), len(styles) if len(styles) > 1 else None
-    plain["loss"] = with_own_terms(plain["loss"])
-    for name in ("optimizer", "schedule"):
-        if not isinstance(plain[name], str):
-            plain[name] = make(name, plain[name] | {"_partial_": True} if is_own(plain[name]) else plain[name])
-    return StyleTransferModule(
-        build_network_of(settings.network, many),
-        build_objective(build_loss_network(plain), list(styles.values()), plain["loss"]),
-        steps=settings.trainer.max_steps,
-        seed=settings.seed,
-        teacher=read_teacher(settings, len(styles)),
-        teacher_steps=settings.teacher_steps,
-        styles=list(styles) if many else [],
-        **{key: plain[key] for key in ("optimizer", "learning_rate", "schedule", "range_weight")},
-    )
+def build_task(settings: TrainSettings | EnlargeTrainSettings) -> StylizingTask | EnlargingTask:
+    """What the settings are of a training for."""
+    return StylizingTask(settings) if isinstance(settings, TrainSettings) else EnlargingTask(settings)
 
 
-def build_network_of(settings: NetworkSettings, styles: int | None) -> nn.Module:
-    """A network of ours by its name, or one of a class of the user's own.
-
-    Raises:
-        InputError: there is none, or it does not take these arguments or many styles.
-    """
-    if not isinstance(settings, OwnNetworkSettings):
-        return build_network(settings.name, {**settings.arguments, "styles": styles})
-    if styles is not None:
-        raise InputError("network=custom learns one style: give one, or train fastnst's own network on the many.")
-    network = make("network", {TARGET: settings._target_, **settings.arguments})
-    if not isinstance(network, nn.Module):
-        raise InputError(
-            f"network.{TARGET}={settings._target_} is a {type(network).__name__}: expected a torch module."
-        )
-    return network
-
-
-def build_data(settings: TrainSettings) -> Any:
+def build_data(settings: TrainSettings | EnlargeTrainSettings) -> Any:
     """The photographs: those of :class:`~fastnst.data.datamodule.PhotoDataModule`, or a data module of the user's own.
 
     Of such a one nothing is asked but its batches; what else a training looks for has defaults.
@@ -100,7 +64,7 @@ def first_photos(data: pl.LightningDataModule, count: int) -> Tensor:
     return pictures_in(next(iter(data.train_dataloader())))[:count]
 
 
-def build_own_callbacks(settings: TrainSettings) -> list[pl.Callback]:
+def build_own_callbacks(settings: TrainSettings | EnlargeTrainSettings) -> list[pl.Callback]:
     """The callbacks of the user's own classes.
 
     Raises:
@@ -112,26 +76,6 @@ def build_own_callbacks(settings: TrainSettings) -> list[pl.Callback]:
     return list(made.values())
 
 
-def read_teacher(settings: TrainSettings, styles: int) -> TransformerNetwork | None:
-    """The network of ``teacher=MODEL``, or None.
-
-    Raises:
-        InputError: it cannot be read, it or this run has more than one style, or ``teacher_steps`` is no number.
-    """
-    if settings.teacher is None:
-        return None
-    if styles > 1:
-        raise InputError(f"teacher={settings.teacher}: a network of many styles learns without one.")
-    require_whole("teacher_steps", settings.teacher_steps, 1)
-    try:
-        teacher = load_model(find_model(settings.teacher)).network
-    except InputError as error:
-        raise InputError(f"teacher={settings.teacher}: {error}") from None
-    if teacher.arguments["styles"]:
-        raise InputError(f"teacher={settings.teacher} has many styles: give a model of one.")
-    return teacher
-
-
 class Callbacks(NamedTuple):
     """All of a run, in the order in which Lightning calls them."""
 
@@ -140,17 +84,16 @@ class Callbacks(NamedTuple):
     skipped: SkippedPhotos
     convergence: Convergence
     curves: Curves
-    previews: Previews
+    previews: Drawings
     files: RunFiles
     bar: TrainingBar
 
 
 def build_callbacks(
-    settings: TrainSettings,
+    settings: TrainSettings | EnlargeTrainSettings,
     command: str,
     data: PhotoDataModule,
-    styles: Mapping[str, Tensor],
-    pictures: Sequence[Path],
+    task: StylizingTask | EnlargingTask,
     folder: Path,
 ) -> Callbacks:
     """The callbacks of a run.
@@ -158,31 +101,24 @@ def build_callbacks(
     Args:
         command: that started it, for the model's card.
         data: set up.
-        styles: (3, H, W) in [0, 1], by name.
-        pictures: their files.
+        task: what it is for.
         folder: the run's.
     """
 
     card: dict[str, Any] = {
-        "style": {"name": settings.style.name, "size": settings.style.size},
+        **task.card(),
         "data": {"source": data.source_name, "photographs": len(data.training_paths)},
         "command": command,
         "commit": current_commit(),
         "settings": asdict(settings),
     }
-    if len(styles) > 1:
-        card["styles"] = [{"name": name} for name in styles]
-    photos, read = (data.validation_paths, data.open_validation_photo) if data.validation_paths else (
-        data.training_paths, data.open_photo,
-    )  # fmt: skip
-    shown = fixed_pictures(photos[:4] or sample_photos()[:4], settings.preview_size, read)
     return Callbacks(
         StopOnSignals(abandon=not settings.trainer.compile),
         NonFiniteGuard(),
         SkippedPhotos(folder),
         Convergence(),
         Curves(settings.trainer.log_every),
-        Previews(folder / "previews", shown, styles, settings.preview_every, watch=OutputWatch()),
-        RunFiles(folder, card, thumbnail(list(styles.values())), settings.save_every, fingerprint(pictures)),
+        task.previews(folder / "previews", data),
+        RunFiles(folder, task.name, card, task.thumbnail, settings.save_every, task.picture),
         TrainingBar(settings.trainer.log_every),
     )

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import pytorch_lightning as pl
-from torch import Tensor
 
 from fastnst.command_line import called
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.errors import one_line
 from fastnst.models.publishing import publish
 from fastnst.networks import OwnNetwork
-from fastnst.settings import TrainSettings
+from fastnst.settings import EnlargeTrainSettings, TrainSettings
 from fastnst.training.build import Callbacks
 from fastnst.training.callbacks.tensorboard import EventLogger
-from fastnst.training.final_figures import measure
-from fastnst.training.module import StyleTransferModule
 from fastnst.training.resume.resumption import flat
 from fastnst.training.resume.run_folder import LAST, MODEL
+from fastnst.training.steps.training_module import TrainingModule
+from fastnst.training.tasks.enlarging_task import EnlargingTask
+from fastnst.training.tasks.stylizing_task import StylizingTask
 
 OWN_NETWORK = "fastnst.Stylizer(fastnst.load_model('{}', network=...)), see docs/extending.md"
 """No command line knows the class of a network of the user's own."""
@@ -30,11 +29,11 @@ OWN_NETWORK = "fastnst.Stylizer(fastnst.load_model('{}', network=...)), see docs
 
 def finish(
     trainer: pl.Trainer,
-    module: StyleTransferModule,
+    module: TrainingModule,
     data: PhotoDataModule,
     callbacks: Callbacks,
-    settings: TrainSettings,
-    styles: Mapping[str, Tensor],
+    settings: TrainSettings | EnlargeTrainSettings,
+    task: StylizingTask | EnlargingTask,
     folder: Path,
 ) -> None:
     """Measure the held-out photographs a last time, complete the model file, publish, and say where everything lies.
@@ -50,18 +49,9 @@ def finish(
     if received is not None and trainer.global_step == 0:
         print(f"Stopped by {signal.Signals(received).name} before the first step was done.", flush=True)
         sys.exit(128 + received)
-    photos = data.validation_paths[: settings.final_photos]
-    if photos and received is None:
+    if received is None:
         print()
-        for number, (name, style) in enumerate(styles.items()):
-            network = module.network.eval()
-            if module.styles:
-                network = network.of_style(module.shares([number])[0])
-            figures = measure(network, photos, data.open_validation_photo, style, settings.final_size)
-            (files.card["styles"][number] if module.styles else files.card)["fidelity"] = figures
-            kept = f"content kept {figures['content']:.2f} (the photograph: 1)"
-            distance = f"style distance {figures['style']:.2f} (the photograph: {figures['photograph_style']:.2f})"
-            print(f"{name} on held-out photographs: {kept}, {distance}.", flush=True)
+        task.conclude(module, data, files.card)  # type: ignore[arg-type]  # its own
     files.write_model(trainer, module)
     model = folder / MODEL
     log_hyperparameters(trainer, settings, files.metrics)
@@ -84,13 +74,15 @@ def finish(
     print(f"Pictures:      {folder / 'previews' / 'latest.png'}")
     print(f"TensorBoard:   tensorboard --logdir {folder.parent}")
     own = isinstance(module.network, OwnNetwork)
-    how = OWN_NETWORK.format(model) if own else f"{called('stylize')} --model {model}"
-    print(f"Stylize with:  {how}", flush=True)
+    how = OWN_NETWORK.format(model) if own else f"{called(task.script)} --model {model}"
+    print(f"{task.script.capitalize()} with:  {how}", flush=True)
     if received is not None:
         sys.exit(128 + received)
 
 
-def log_hyperparameters(trainer: pl.Trainer, settings: TrainSettings, metrics: dict[str, float]) -> None:
+def log_hyperparameters(
+    trainer: pl.Trainer, settings: TrainSettings | EnlargeTrainSettings, metrics: dict[str, float]
+) -> None:
     """Settings and final figures for TensorBoard's hparams tab."""
 
     final = {f"final/{key}": value for key, value in metrics.items() if key.count("/") == 1}

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from fastnst.command_line import called
 from fastnst.errors import InputError
 from fastnst.images.reading import open_image
-from fastnst.models.model_file import load_model
+from fastnst.models.model_file import Model, read_model
 from fastnst.training.resume.run_folder import MODEL
 from fastnst.writing import written_whole
 
@@ -92,11 +92,14 @@ def _section(outcome: Outcome) -> str:
     if outcome.problem:
         lines.append(f'<p class="problem">{html.escape(outcome.problem)}</p>')
     if outcome.folder is not None:
-        model = outcome.folder / MODEL
+        model, command = outcome.folder / MODEL, "stylize"
         try:
-            card = load_model(model).card
+            read = read_model(model)
+            card, command = read.card, "stylize" if isinstance(read, Model) else "enlarge"
             terms = [
-                f"{name} {card['held_out'][name]:.4g}" for name in ("content", "style") if name in card["held_out"]
+                f"{name} {card['held_out'][name]:.4g}"
+                for name in ("content", "style", "psnr")
+                if name in card["held_out"]
             ]
             held_out = f" On held-out photographs: {', '.join(terms)}." if terms else ""
             lines.append(
@@ -106,8 +109,7 @@ def _section(outcome: Outcome) -> str:
             lines.append("<p>No model.</p>")
         if (picture := _picture(outcome.folder / "previews" / "latest.png")) is not None:
             lines.append(f'<p><img alt="{html.escape(outcome.title)}" src="{picture}"></p>')
-        command = f"{called('stylize')} --model {model}"
-        lines.append(f"<p><code>{html.escape(command)}</code></p>")
+        lines.append(f"<p><code>{html.escape(f'{called(command)} --model {model}')}</code></p>")
     return "\n".join(lines) + "\n"
 
 

@@ -19,8 +19,8 @@ from fastnst.hardware import computes_in_bfloat16
 from fastnst.settings import TrainerSettings
 from fastnst.training.callbacks.stop_on_signals import StopOnSignals
 from fastnst.training.callbacks.tensorboard import EventLogger
-from fastnst.training.module import StyleTransferModule
 from fastnst.training.resume.checkpoint_io import WholeFiles
+from fastnst.training.steps.training_module import TrainingModule
 
 
 def choose_precision(precision: str, accelerator: str) -> str:
@@ -85,7 +85,7 @@ def build_trainer(
 
 
 def fit(
-    trainer: pl.Trainer, module: StyleTransferModule, data: PhotoDataModule, stop: StopOnSignals, last: Path | None
+    trainer: pl.Trainer, module: TrainingModule, data: PhotoDataModule, stop: StopOnSignals, last: Path | None
 ) -> None:
     """Train, from ``last.ckpt`` on if that is given, to the end or until a signal."""
     if trainer.strategy.root_device.type == "cpu":

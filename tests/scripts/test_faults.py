@@ -100,6 +100,30 @@ def test_what_a_signal_breaks_off_is_done_again(train, whole, tmp_path, monkeypa
     assert scalars(tmp_path / "run") == scalars(whole)
 
 
+def test_a_run_that_is_broken_off_again_and_again_goes_on(train, whole, tmp_path, monkeypatch):
+    """Each time in its second step, on the way back."""
+    look, begin = StopOnSignals._look, StopOnSignals.on_train_batch_start
+    for _ in range(3):
+        begun = []
+
+        def and_note(self, *arguments, begun=begun):
+            begun.append("step")
+            begin(self, *arguments)
+
+        def or_end(self, *arguments, begun=begun):
+            if self._in_vain and len(arguments) != 2 and len(begun) == 2:
+                end()
+            look(self, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(StopOnSignals, "on_train_batch_start", and_note)
+            patch.setattr(StopOnSignals, "_look", or_end)
+            assert train(*STEPS, "output_dir=run", "ckpt_path=auto").code == 128 + signal.SIGTERM
+    assert load(tmp_path / "run" / "last.ckpt")["global_step"] == 3
+    assert train(*STEPS, "output_dir=run", "ckpt_path=auto").code == 0
+    assert same(weights(tmp_path / "run"), weights(whole))
+
+
 # Disks
 
 

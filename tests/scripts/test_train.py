@@ -460,7 +460,7 @@ def test_bad_input(train, bad, options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("style=ink", "was trained on style 'mosaic', not 'ink'"),
+        ("style=ink", "was trained for 'mosaic', not 'ink'"),
         ("network.arguments.width=8", "holds another network than the one configured"),
         ("network=johnson2016", "holds another network than the one configured"),
         ("network.arguments.grain=0.07", "holds another network than the one configured (arguments.grain="),

@@ -16,7 +16,8 @@ from fastnst.losses import PerceptualLoss
 from fastnst.networks import build_network
 from fastnst.training.machine import speed_up as faster
 from fastnst.training.machine.speed_up import speed_up
-from fastnst.training.module import StyleTransferModule, one_cycle
+from fastnst.training.module import StyleTransferModule
+from fastnst.training.steps.training_module import one_cycle
 from tests.conftest import ON_CPU
 
 LAYERS = {"relu1_2": 1.0}

@@ -32,7 +32,7 @@ from fastnst.images.resizing import resize_short_side
 from fastnst.losses import PerceptualLoss
 from fastnst.losses.functional import gram_matrix
 from fastnst.losses.perceptual import CONTENT_LAYERS
-from fastnst.networks import build_network
+from fastnst.networks import TransformerNetwork
 from fastnst.styles import NAMES, picture_path
 
 EXAMPLES = "pytorch/examples"
@@ -86,7 +86,7 @@ def our_step(
     Stylize, compare (the photographs pass VGG up to the content layer only, the style's statistics are those of one
     picture), the range penalty, Adam. Returns the loss, detached. Without ``nnpack`` all convolutions are torch's own.
     """
-    network = build_network("transformer", {"width": width, "grain": 0.03}).to(device)
+    network = TransformerNetwork(width=width, grain=0.03).to(device)
     loss = PerceptualLoss(VGG(LAYERS, load_vgg_weights()).to(device), style[None].to(device))
     layout = torch.channels_last if channels_last else torch.contiguous_format
     network.to(memory_format=layout)  # type: ignore[call-overload]
@@ -175,7 +175,7 @@ def step_flops(size: int, batch: int, width: int) -> int:
     """Floating-point operations of our step by its definition."""
     vgg = VGG(LAYERS, load_vgg_weights()).to("meta")
     with torch.device("meta"):
-        network = build_network("transformer", {"width": width})
+        network = TransformerNetwork(width=width)
         x = torch.rand(batch, 3, size, size)
 
         def step() -> None:

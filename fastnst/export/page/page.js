@@ -61,7 +61,7 @@ function shares() {
 }
 
 function painting() {
-  if (!styles.length) return "stylized";
+  if (!styles.length) return document.body.dataset.done;
   const { second, part } = mixed();
   return [part < 100 ? chosen : [], part > 0 ? second : []].flat().map((number) => styles[number].dataset.name).join("+");
 }
@@ -121,7 +121,7 @@ async function paint() {
   const request = latest + 1;
   try {
     show(await stylize(image));
-    say(`Done: ${image.width} x ${image.height} in ${((performance.now() - started) / 1000).toFixed(1)} s.`);
+    say(`Done: ${after.width} x ${after.height} in ${((performance.now() - started) / 1000).toFixed(1)} s.`);
   } catch (error) {
     if (request === latest) say(`This picture is too large for this browser (${error.message}): choose a smaller side.`, true);
   }

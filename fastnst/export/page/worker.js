@@ -17,13 +17,15 @@ onmessage = async ({ data: { id, image, style } }) => {
     const session = await ready;
     const given = { picture: new ort.Tensor("float32", planes, [1, 3, height, width]) };
     if (style) given.style = new ort.Tensor("float32", style, [style.length]);
-    const { stylized } = await session.run(given);
-    const painted = new Uint8ClampedArray(4 * pixels);
-    for (let i = 0; i < pixels; i++) {
-      for (let c = 0; c < 3; c++) painted[4 * i + c] = Math.floor(stylized.data[c * pixels + i] * 255 + 0.5);
-      painted[4 * i + 3] = data[4 * i + 3];
+    const [result] = Object.values(await session.run(given));
+    const across = result.dims[3], size = result.dims[2] * across, factor = across / width; // 1, or what it enlarges by
+    const painted = new Uint8ClampedArray(4 * size);
+    for (let i = 0; i < size; i++) {
+      for (let c = 0; c < 3; c++) painted[4 * i + c] = Math.floor(result.data[c * size + i] * 255 + 0.5);
+      const from = Math.floor(Math.floor(i / across) / factor) * width + Math.floor((i % across) / factor);
+      painted[4 * i + 3] = data[4 * from + 3];
     }
-    postMessage({ kind: "done", id, image: new ImageData(painted, width, height) }, [painted.buffer]);
+    postMessage({ kind: "done", id, image: new ImageData(painted, across) }, [painted.buffer]);
   } catch (error) {
     postMessage({ kind: "failed", id, text: String(error.message || error) });
   }

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fastnst.errors import InputError, is_out_of_memory
 from fastnst.stylization.controls import Controls
+from fastnst.stylization.enlarger import Enlarger
 from fastnst.stylization.files.one_file import Done, Handling, finish_still, moves_to, stylize_file
 from fastnst.stylization.files.stills import Still, read_still
 from fastnst.stylization.probe import probe
@@ -26,7 +27,7 @@ Tell = Callable[[float, int | None], None]
 
 def stylize_files(
     work: Sequence[tuple[Path, Path]],
-    stylizer: Stylizer,
+    stylizer: Stylizer | Enlarger,
     controls: Controls,
     handling: Handling,
     progress: Callable[[], AbstractContextManager[Tell]],
@@ -38,7 +39,7 @@ def stylize_files(
 
     Args:
         work: each file and where its result goes.
-        stylizer: paints.
+        stylizer: paints or enlarges.
         controls: how.
         handling: how files are read and written.
         progress: opened around each painting; gives what
@@ -96,12 +97,12 @@ def read_ahead(source: Path, output: Path, handling: Handling) -> Still | None:
         InputError: it cannot be read.
     """
     found = probe(source)
-    if moves_to(found, output) or found.size[0] * found.size[1] > AHEAD_PIXELS:
+    if moves_to(found, output) or found.size[0] * found.size[1] * handling.grows > AHEAD_PIXELS:
         return None
     return read_still(found, handling.max_pixels)
 
 
-def paint(stylizer: Stylizer, still: Still, controls: Controls, tell: Tell) -> Tensor:
+def paint(stylizer: Stylizer | Enlarger, still: Still, controls: Controls, tell: Tell) -> Tensor:
     """(3, H, W) in [0, 1]."""
     return stylizer(still.content, controls, lambda done: tell(done, 1))
 

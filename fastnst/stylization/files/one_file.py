@@ -14,6 +14,7 @@ from fastnst.errors import InputError
 from fastnst.images.numbered import is_numbered
 from fastnst.images.reading import MAX_PIXELS
 from fastnst.stylization.controls import Controls
+from fastnst.stylization.enlarger import Enlarger
 from fastnst.stylization.files.stills import Still, read_still, save_still
 from fastnst.stylization.moving.animation import MAX_FRAMES
 from fastnst.stylization.moving.convert import stylize_moving
@@ -41,6 +42,7 @@ class Handling:
         max_frames: longer animations are refused.
         passage: what moves only: the shares of the styles at the first frame, and at the last; None: they stay.
         resume: videos only: go on with one that was interrupted.
+        grows: how many times as many pixels results have; what moves is refused accordingly earlier.
 
     Raises:
         InputError: a quality outside its range.
@@ -57,6 +59,7 @@ class Handling:
     max_frames: int = MAX_FRAMES
     passage: tuple[Mapping[str, float], Mapping[str, float]] | None = None
     resume: bool = False
+    grows: int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.quality <= 100:
@@ -86,7 +89,7 @@ def moves_to(found: Probe, output: Path) -> bool:
 def stylize_file(
     source: Path,
     output: Path,
-    stylizer: Stylizer,
+    stylizer: Stylizer | Enlarger,
     controls: Controls,
     handling: Handling,
     progress: Callable[[float, int | None], None] | None = None,
@@ -96,7 +99,7 @@ def stylize_file(
     Args:
         source: the file.
         output: its format follows from the extension.
-        stylizer: paints.
+        stylizer: paints or enlarges.
         controls: how.
         handling: how files are read and written.
         progress: is told finished frames and their number, None where it is unknown; of a still the finished part of 1.
@@ -120,13 +123,13 @@ def stylize_file(
         source, output, painter, start=handling.start, end=handling.end, quality=handling.quality,
         overwrite=handling.overwrite, resume=handling.resume,
         settings=settings_of(source, stylizer, controls, handling),
-        max_pixels=handling.max_pixels, max_frames=handling.max_frames, progress=tell,
+        max_pixels=handling.max_pixels // handling.grows, max_frames=handling.max_frames, progress=tell,
     )  # fmt: skip
     notes = [f"{outcome.frames} frames", *outcome.notes, *([str(painter.flicker)] if painter.flicker else [])]
     return Done(f"{source} ({', '.join(notes)}) -> {output}", outcome.problem)
 
 
-def settings_of(source: Path, stylizer: Stylizer, controls: Controls, handling: Handling) -> dict[str, Any]:
+def settings_of(source: Path, stylizer: Stylizer | Enlarger, controls: Controls, handling: Handling) -> dict[str, Any]:
     """Everything that a film's frames depend on, as plain values."""
     mask = None if controls.mask is None else hashlib.sha256(controls.mask.numpy().tobytes()).hexdigest()
     found = source.stat() if source.exists() else None

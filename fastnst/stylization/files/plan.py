@@ -24,6 +24,7 @@ def plan(
     kind: str | None = None,
     sheet: Path | None = None,
     overwrite: bool = False,
+    folder: str = "stylized",
     resume: bool = False,
     preview: bool = False,
 ) -> list[tuple[Path, Path]]:
@@ -36,13 +37,14 @@ def plan(
         kind: likewise.
         sheet: a picture that is written, too.
         overwrite: files that are there already may be replaced, though never the input.
+        folder: likewise.
         resume: likewise videos that were interrupted.
         preview: videos only, into files of other names.
 
     Raises:
         InputError: no input, or an output that cannot hold it, or that is taken.
     """
-    work = [pair for source in sources for pair in pairs(source, output, model, kind)]
+    work = [pair for source in sources for pair in pairs(source, output, model, kind, folder)]
     if preview:
         if any(probe(path).kind != VIDEO for path, _ in work):
             raise InputError("--preview is for videos: the first second of one.")
@@ -64,34 +66,37 @@ def plan(
     return work
 
 
-def pairs(source: Path, output: Path | None, model: str, kind: str | None = None) -> list[tuple[Path, Path]]:
+def pairs(
+    source: Path, output: Path | None, model: str, kind: str | None = None, folder: str = "stylized"
+) -> list[tuple[Path, Path]]:
     """Each input file with its output file: folders keep their structure, one file goes to a file or into a folder.
 
     Args:
         source: a file or a folder.
-        output: a file, a folder, or None for a file or folder in ``stylized/``.
+        output: a file, a folder, or None for a file or folder in ``folder``.
         model: the name that default outputs end in.
         kind: the format of outputs that are not named, for instance ``jpg``; in a folder, of all that can be written
             so. None: PNG, and animations and videos keep their format.
+        folder: of outputs without a name.
 
     Raises:
         InputError: there is no input, or the output cannot hold it.
     """
     extension = as_extension(kind)
     if source.is_dir():
-        return _pairs_in_folder(source, output, model, extension)
+        return _pairs_in_folder(source, output or Path(folder) / f"{source.resolve().name}_{model}", extension)
     numbered = is_numbered(source) and not source.exists()
     if not source.is_file() and not numbered:
         raise InputError(f"--input {source}: there is no such file or folder.")
     if numbered:
         probe(source)
         if output is None or output.is_dir() or not output.suffix:
-            output = (output or Path("stylized") / f"{source.resolve().parent.name}_{model}") / source.name
+            output = (output or Path(folder) / f"{source.resolve().parent.name}_{model}") / source.name
             output = output.with_suffix(extension or output.suffix)
     elif source.stat().st_size == 0:  # what it was to hold, and so where it could go, nobody can tell
         raise InputError(f"{source} is empty (0 bytes); get the file again")
     if output is None or output.is_dir() or not output.suffix:
-        output = (output or Path("stylized")) / f"{source.stem}_{model}{extension or default_extension(source)}"
+        output = (output or Path(folder)) / f"{source.stem}_{model}{extension or default_extension(source)}"
     elif extension is not None and output.suffix.lower() != extension:
         raise InputError(f"--format {kind} and --output {output} name two formats: give one of them.")
     formats = formats_for(source)
@@ -104,10 +109,7 @@ def pairs(source: Path, output: Path | None, model: str, kind: str | None = None
     return [(source, output)]
 
 
-def _pairs_in_folder(
-    source: Path, output: Path | None, model: str, extension: str | None = None
-) -> list[tuple[Path, Path]]:
-    target = output or Path("stylized") / f"{source.resolve().name}_{model}"
+def _pairs_in_folder(source: Path, target: Path, extension: str | None = None) -> list[tuple[Path, Path]]:
     if target.is_file():
         raise InputError(f"--output {target} is a file and --input {source} a folder: give a folder for the results.")
     found = list_images(source) + [path for path in source.rglob("*") if is_visible_video(path, source)]

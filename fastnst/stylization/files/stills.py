@@ -69,7 +69,10 @@ def save_still(
     if compare:
         from fastnst.images.grids import side_by_side  # brings Pillow's fonts, which few need
 
-        saved, alpha = side_by_side(controls.reduce(still.content), stylized), None
+        before = controls.reduce(still.content)
+        if stylized.shape[-1] > before.shape[-1]:  # enlarged
+            before = resize(before, *stylized.shape[-2:])
+        saved, alpha = side_by_side(before, stylized), None
     elif alpha is not None:
         alpha = resize(alpha, stylized.shape[-2], stylized.shape[-1])
     save_image(saved, output, alpha=alpha, quality=quality, overwrite=overwrite, exif=still.exif)

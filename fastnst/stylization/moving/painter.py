@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from fastnst.stylization.controls import Controls
+from fastnst.stylization.enlarger import Enlarger
 from fastnst.stylization.moving.parts import LENGTH
 from fastnst.stylization.moving.passage import Passage
 from fastnst.stylization.moving.steady.optical_flow import Flow, Motion
@@ -35,7 +36,7 @@ class Painter:
     """From a frame to the frame that is shown, in three steps which may run side by side, each called in their order.
 
     Attributes:
-        stylizer: paints each by itself.
+        stylizer: paints or enlarges each by itself.
         controls: for each of them.
         steady: blends it with the one before, and so what the network sees: noise that makes strokes flicker, as that
             of compressed films, is gone before it paints. None: no.
@@ -46,7 +47,7 @@ class Painter:
         InputError: one of these is wanted, and OpenCV is missing.
     """
 
-    stylizer: Stylizer
+    stylizer: Stylizer | Enlarger
     controls: Controls = field(default_factory=Controls)
     steady: Steady | None = None
     flicker: Flicker | None = None
@@ -78,7 +79,7 @@ class Painter:
         return Seen(source, self.calm(source, motion), motion)
 
     def paint(self, seen: Seen) -> Painted:
-        if self.passage is not None:
+        if self.passage is not None and isinstance(self.stylizer, Stylizer):
             self.stylizer.set_shares(self.passage.shares(self.painted))
         self.painted += 1
         return Painted(seen, self.stylizer(seen.calm, self.controls))

@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from fastnst.training.module import StyleTransferModule
+from fastnst.training.steps.training_module import TrainingModule
 
 SETTLED = 0.03
 """A fall of the objective over the last quarter of a run's steps that no eye sees: as far as two seeds lie apart."""
@@ -34,7 +34,7 @@ class Convergence(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        assert isinstance(pl_module, StyleTransferModule) and pl_module.last_objective is not None
+        assert isinstance(pl_module, TrainingModule) and pl_module.last_objective is not None
         half = 4 * (trainer.global_step - 1) // pl_module.steps - 2
         if half in (0, 1):
             total = pl_module.last_objective.total.detach()

@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from fastnst.errors import InputError
 from fastnst.losses import Objective
-from fastnst.training.module import StyleTransferModule
+from fastnst.training.steps.training_module import TrainingModule
 
 
 class NonFiniteGuard(pl.Callback):
@@ -44,7 +44,7 @@ class NonFiniteGuard(pl.Callback):
         self._kept: dict[str, Any] | None = None  # weights and optimiser
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, StyleTransferModule)
+        assert isinstance(pl_module, TrainingModule)
         if self._learning_rate != pl_module.learning_rate:
             self.halvings, self._learning_rate = 0, pl_module.learning_rate
         pl_module.learning_rate_scale = 0.5**self.halvings
@@ -55,7 +55,7 @@ class NonFiniteGuard(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         values = [parameter.grad for parameter in pl_module.parameters() if parameter.grad is not None]
-        objective = pl_module.last_objective if isinstance(pl_module, StyleTransferModule) else None
+        objective = pl_module.last_objective if isinstance(pl_module, TrainingModule) else None
         if objective is not None:
             values.append(objective.total)
         finite = bool(torch.stack([value.isfinite().all() for value in values]).all())  # one wait for a GPU, not many
@@ -92,16 +92,16 @@ class NonFiniteGuard(pl.Callback):
 
     def learning_rate(self, pl_module: pl.LightningModule) -> float:
         """The highest one of the schedule, as it is now."""
-        assert isinstance(pl_module, StyleTransferModule)
+        assert isinstance(pl_module, TrainingModule)
         return pl_module.learning_rate * 0.5**self.halvings
 
     def _keep(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, StyleTransferModule)
+        assert isinstance(pl_module, TrainingModule)
         state = {"network": pl_module.network.state_dict(), "optimizer": trainer.optimizers[0].state_dict()}
         self._kept = {"step": trainer.global_step, **deepcopy(state)}
 
     def _go_back(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, StyleTransferModule) and self._kept is not None
+        assert isinstance(pl_module, TrainingModule) and self._kept is not None
         self._tried += 1
         self.halvings += 1
         pl_module.learning_rate_scale = 0.5**self.halvings  # from the next step on; this one has no gradients

@@ -43,17 +43,71 @@ def fixed_pictures(photos: Sequence[Path], size: int, open_photo: OpenPhoto = op
     return pictures
 
 
-class Previews(pl.Callback):
-    """Draws content above stylized, beside the style, at some early steps and then every so often.
+def photos_to_show(data: Any) -> tuple[list[Path], OpenPhoto]:
+    """Photographs of a data module for previews, held out where some are, and what reads them."""
+    if data.validation_paths:
+        return data.validation_paths, data.open_validation_photo
+    return data.training_paths, data.open_photo
+
+
+class Drawings(pl.Callback):
+    """Writes what :meth:`grid` draws, at some early steps and then every so often.
+
+    Args:
+        folder: ``step_000100.png`` and so on are written here, ``latest.png`` is always the newest.
+        every_n_steps: 0 for none but the last.
+        early_steps: it is also drawn at these.
+    """
+
+    def __init__(self, folder: Path, every_n_steps: int, early_steps: Sequence[int]) -> None:
+        require_whole("preview_every", every_n_steps, 0)
+        self.folder = folder
+        self.every_n_steps = every_n_steps
+        self.early_steps = early_steps
+        self._last_step = -1
+
+    def grid(self, module: Any, step: int) -> Tensor:
+        """The picture (3, H, W) of the module's network."""
+        raise NotImplementedError
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if step in self.early_steps or (self.every_n_steps and step % self.every_n_steps == 0):
+            self.draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.draw(trainer, pl_module)
+
+    @torch.no_grad()
+    def draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the grid."""
+        step = trainer.global_step
+        if not trainer.is_global_zero or step == self._last_step:
+            return
+        self._last_step = step
+        grid = self.grid(pl_module, step)
+        try:
+            for name in (f"step_{step:06d}.png", "latest.png"):
+                save_image(grid, self.folder / name, overwrite=True)
+        except InputError as error:  # a full disk: the training is worth more
+            rank_zero_warn(f"step {step}: preview left out: {error}")
+        for logger in trainer.loggers:
+            if isinstance(logger, EventLogger):
+                logger.log_picture("previews", grid, step)
+
+
+class Previews(Drawings):
+    """Draws content above stylized, beside the style.
 
     Of many styles each has a row, with fewer pictures.
 
     Args:
-        folder: ``step_000100.png`` and so on are written here, ``latest.png`` is always the newest.
+        folder, every_n_steps: see :class:`Drawings`.
         pictures: from :func:`fixed_pictures`.
         styles: the style pictures (3, H, W) by name.
-        every_n_steps: 0 for none but the last.
-        early_steps: one style is also drawn at these.
+        early_steps: of one style.
         watch: sees the stylized pictures too, and warns.
     """
 
@@ -66,8 +120,7 @@ class Previews(pl.Callback):
         early_steps: Sequence[int] = (1, 10, 25, 50),
         watch: OutputWatch | None = None,
     ) -> None:
-        require_whole("preview_every", every_n_steps, 0)
-        self.folder = folder
+        super().__init__(folder, every_n_steps, early_steps if len(styles) == 1 else ())
         self.photos = len(pictures) - 3  # then come the sheets
         if len(styles) > 1:
             shown = [*list(pictures)[: min(self.photos, 2)], "grey"]
@@ -75,51 +128,24 @@ class Previews(pl.Callback):
         self.names = list(pictures)
         self.contents = torch.stack(list(pictures.values()))
         self.styles = styles
-        self.every_n_steps = every_n_steps
-        self.early_steps = early_steps
         self.watch = watch
-        self._last_step = -1
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        step = trainer.global_step
-        early = len(self.styles) == 1 and step in self.early_steps
-        if early or (self.every_n_steps and step % self.every_n_steps == 0):
-            self.draw(trainer, pl_module)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.draw(trainer, pl_module)
-
-    @torch.no_grad()
-    def draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stylize the fixed pictures and write the grid."""
-        step = trainer.global_step
-        if not trainer.is_global_zero or step == self._last_step or not isinstance(pl_module, StyleTransferModule):
-            return
-        self._last_step = step
+    def grid(self, module: StyleTransferModule, step: int) -> Tensor:
+        """Stylize the fixed pictures."""
         rows: list[list[Tensor | None]] = [[*self.contents, None]]
         for number, picture in enumerate(self.styles.values()):
-            shares = pl_module.shares([number]) if pl_module.styles else None
+            shares = module.shares([number]) if module.styles else None
             stylized = torch.cat(
-                [pl_module.network(one.to(pl_module.device), style=shares).cpu() for one in self.contents.split(1)]
+                [module.network(one.to(module.device), style=shares).cpu() for one in self.contents.split(1)]
             )
             if self.watch is not None:
                 self.watch.examine(stylized[: self.photos], step)
             rows.append([*stylized.clamp(0, 1), picture])
         if len(self.styles) == 1:
             rows[0][-1] = rows[1].pop()
-        grid = labelled_grid(
+        return labelled_grid(
             rows,
             [*self.names, "style"],
-            ["content", *(self.styles if pl_module.styles else ["stylized"])],
+            ["content", *(self.styles if module.styles else ["stylized"])],
             cell=max(64, self.contents.shape[-1]),
         )
-        try:
-            for name in (f"step_{step:06d}.png", "latest.png"):
-                save_image(grid, self.folder / name, overwrite=True)
-        except InputError as error:  # a full disk: the training is worth more
-            rank_zero_warn(f"step {step}: preview left out: {error}")
-        for logger in trainer.loggers:
-            if isinstance(logger, EventLogger):
-                logger.log_picture("previews", grid, step)

@@ -13,8 +13,8 @@ from torch import Tensor
 from fastnst.errors import InputError, is_out_of_memory, require_whole
 from fastnst.models.model_file import save_model
 from fastnst.training.callbacks.stop_on_signals import Abandoned
-from fastnst.training.module import StyleTransferModule
 from fastnst.training.resume.run_folder import LAST, MODEL
+from fastnst.training.steps.training_module import TrainingModule
 
 
 class RunFiles(pl.Callback):
@@ -24,8 +24,9 @@ class RunFiles(pl.Callback):
 
     Args:
         folder: the run folder.
+        name: of what is trained: a style, or ``enlarge4``.
         card: what is known at the start: style, settings, data, command, commit; steps, seconds and losses are added.
-        thumbnail: the style picture (3, H, W), small.
+        thumbnail: the style picture (3, H, W), small; None where there is none.
         every_n_steps: how often; 0 only at the end.
         picture: identifies the style picture in ``last.ckpt``.
 
@@ -36,10 +37,17 @@ class RunFiles(pl.Callback):
     """
 
     def __init__(
-        self, folder: Path, card: dict[str, Any], thumbnail: Tensor, every_n_steps: int, picture: str = ""
+        self,
+        folder: Path,
+        name: str,
+        card: dict[str, Any],
+        thumbnail: Tensor | None,
+        every_n_steps: int,
+        picture: str = "",
     ) -> None:
         require_whole("save_every", every_n_steps, 0)
         self.folder = folder
+        self.name = name
         self.card = card
         self.thumbnail = thumbnail
         self.every_n_steps = every_n_steps
@@ -54,7 +62,7 @@ class RunFiles(pl.Callback):
     def state_dict(self) -> dict[str, Any]:
         return {
             "seconds": self._count_seconds(),
-            "style": self.card["style"]["name"],
+            "style": self.name,
             "picture": self.picture,
             "settings": self.card["settings"],
             "metrics": self.metrics,
@@ -95,6 +103,10 @@ class RunFiles(pl.Callback):
         progress = trainer.fit_loop.epoch_loop.batch_progress
         for counts in (progress.current, progress.total):  # what was begun only will be begun again
             counts.ready = counts.started = counts.processed  # type: ignore[attr-defined]
+        optimizer = trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer
+        for name in ("total", "current"):  # else each stop would add one, and a run of many stops not go on
+            step, zero_grad = getattr(optimizer.step, name), getattr(optimizer.zero_grad, name)
+            step.ready = zero_grad.ready = zero_grad.started = zero_grad.completed = step.completed
         if isinstance(exception, Abandoned):
             if trainer.global_step:
                 self.on_train_end(trainer, pl_module)
@@ -126,7 +138,7 @@ class RunFiles(pl.Callback):
 
     def write_model(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write ``model.ckpt`` with the losses known by now in its card."""
-        assert isinstance(pl_module, StyleTransferModule)
+        assert isinstance(pl_module, TrainingModule)
         self._collect(trainer)
         card = {
             **self.card,

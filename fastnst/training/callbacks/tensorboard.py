@@ -15,7 +15,7 @@ from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from fastnst.training.module import pictures_in
+from fastnst.training.steps.training_module import pictures_in
 
 PREFIX = "events.out.tfevents."
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytorch_lightning as pl
 from tqdm import tqdm
 
-from fastnst.training.module import StyleTransferModule
+from fastnst.training.steps.training_module import TrainingModule
 
 
 class TrainingBar(pl.Callback):
-    """Steps done and to come, time left, content and style terms; validation leaves it alone.
+    """Steps done and to come, time left, the main terms; validation leaves it alone.
 
     Args:
         every_n_steps: how often the terms are read; reading waits for a GPU, so not at every step.
@@ -42,9 +42,9 @@ class TrainingBar(pl.Callback):
             return
         step = trainer.global_step
         first = self.bar.n - self.bar.initial < 3
-        objective = pl_module.last_objective if isinstance(pl_module, StyleTransferModule) else None
+        objective = pl_module.last_objective if isinstance(pl_module, TrainingModule) else None
         if objective is not None and (first or step % self.every_n_steps == 0 or step == trainer.max_steps):
-            shown = ("content", "style", "imitation")
+            shown = ("content", "style", "imitation", "pixel", "feature")
             terms = {name: f"{objective.weighted[name].item():.4g}" for name in shown if name in objective.weighted}
             self.bar.set_postfix(terms, refresh=False)
         self.bar.update(step - self.bar.n)

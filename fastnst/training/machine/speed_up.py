@@ -11,10 +11,10 @@ import torch
 
 from fastnst.networks import OwnNetwork
 from fastnst.settings import TrainerSettings
-from fastnst.training.module import StyleTransferModule
+from fastnst.training.steps.training_module import TrainingModule
 
 
-def speed_up(module: StyleTransferModule, options: TrainerSettings) -> None:
+def speed_up(module: TrainingModule, options: TrainerSettings) -> None:
     """Apply ``channels_last`` and ``compile``; names and values of the weights stay as they are."""
     if options.channels_last:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's signature

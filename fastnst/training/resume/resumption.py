@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 
 from fastnst.errors import InputError, one_line
-from fastnst.training.module import StyleTransferModule
 from fastnst.training.resume.resume_file import NewerFormat, check_fits, read_resume_file
 from fastnst.training.resume.run_folder import LAST, PREVIOUS
+from fastnst.training.steps.training_module import TrainingModule
 from fastnst.untrusted import Untrusted
 
 SILENT = ("output_dir", "ckpt_path", "publish", "preview_every", "save_every", "validate_every", "trainer.log_every")
@@ -52,7 +52,7 @@ def find_resume_point(
     path: Path,
     style: str,
     picture: str,
-    module: StyleTransferModule,
+    module: TrainingModule,
     settings: Mapping[str, Any],
     trainer: pl.Trainer,
 ) -> ResumePoint:
@@ -85,7 +85,7 @@ def find_resume_point(
         damaged, problem, path = path, str(error), before
     state = checkpoint["callbacks"]["RunFiles"]
     if state["style"] != style:
-        raise InputError(f"{path} was trained on style {state['style']!r}, not {style!r}: leave ckpt_path out.")
+        raise InputError(f"{path} was trained for {state['style']!r}, not {style!r}: leave ckpt_path out.")
     if state.get("picture", picture) != picture:
         raise InputError(f"{path} was trained on another picture of the name {style!r}: leave ckpt_path out.")
     trained_with = state.get("settings", {})
