@@ -50,7 +50,7 @@ def test_help_version_and_wrong_names(capsys):
         text.endswith(f"fastnst {fastnst.__version__}\n")
         and text.count("fastnst stylize photo.jpg --model mosaic") == 2
     )
-    for name, answer in (("styliz", "did you mean stylize?"), ("x", "one of stylize, demo,")):
+    for name, answer in (("styliz", "did you mean stylize?"), ("x", "one of stylize, enlarge,")):
         with pytest.raises(SystemExit, match="2"):
             main([name])
         assert answer in capsys.readouterr().err

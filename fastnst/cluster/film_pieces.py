@@ -70,6 +70,9 @@ class PieceWriter:
         lead: seconds; of the frames before only the last is kept.
     """
 
+    kept, advice = 0, ""
+    """Frames of an interrupted piece, and how to go on with it: it is painted anew."""
+
     def __init__(self, path: Path, lead: float) -> None:
         self.av, self.path, self.lead, self.frames = import_av(), path, lead, 0
         self.waiting: np.ndarray | None = None
@@ -97,7 +100,8 @@ class PieceWriter:
         frame = self.av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         self.container.mux(self.stream.encode(frame.reformat(format=FORMAT)))
 
-    def close(self) -> None:
+    def close(self, whole: bool = True) -> None:
+        """Also of a piece that breaks off, whose task is given to another worker."""
         if self.stream is not None:
             self.container.mux(self.stream.encode())
         self.container.close()

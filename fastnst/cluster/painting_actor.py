@@ -84,7 +84,8 @@ class PaintingActor:
         self.node = platform.node()
         self.painting, self.account = painting, Account(painting.target)
         self.stylizers: dict[str, Stylizer] = {}
-        Image.MAX_IMAGE_PIXELS = max(MAX_PIXELS, painting.handling.max_pixels)
+        if painting.handling.max_pixels > MAX_PIXELS:
+            Image.MAX_IMAGE_PIXELS = painting.handling.max_pixels
         warnings.filterwarnings("ignore", module="PIL")
 
     def get_ready(self) -> None:

@@ -14,7 +14,7 @@ from fastnst.models.model_file import find_model, load_enlarger, style_name
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(prog=called("enlarge"), description=__doc__)
     add = parser.add_argument
-    add("--model", default="enlarge4", help="model file or name in checkpoints/ (default: %(default)s)")
+    add("--model", default="enlarge4_exact", help="model file or name in checkpoints/ (default: %(default)s)")
     add_file_options(parser, "enlarged")
     add("--tile", type=int, help="side of tiles in pixels of the given picture (default: 768, where it is larger)")
     return parser.parse_args(arguments)

@@ -14,7 +14,9 @@ from tests.conftest import PROJECT
 
 def test_the_timed_step_is_the_modules():
     """By its loss; that the objective's own defaults are the configuration's is held by tests/test_configs.py."""
-    settings, network = (OmegaConf.load(PROJECT / "configs" / name) for name in ("train.yaml", "network/johnson.yaml"))
+    settings, network = (
+        OmegaConf.load(PROJECT / "configs" / name) for name in ("task/stylizing.yaml", "network/johnson.yaml")
+    )
     style, content = (torch.rand(n, 3, 64, 64, generator=torch.Generator().manual_seed(n)) for n in (1, 2))
     torch.manual_seed(0)
     step = train_step.our_step(style[0], torch.device("cpu"), width=4)

@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from fastnst.data.sources import sample_photos
 from fastnst.features import VGG, load_vgg_weights
@@ -12,11 +13,11 @@ from fastnst.features.fidelity import content_kept
 from fastnst.images.reading import read_image
 from fastnst.images.resizing import resize_short_side
 from fastnst.losses.functional import gram_matrix
-from fastnst.models.model_file import BASE, SHIPPED, load_model
+from fastnst.models.model_file import BASE, SHIPPED, load_enlarger, load_model
 from fastnst.styles import NAMES, picture_path
 from tests.conftest import PROJECT
 
-MODELS = sorted(path.stem for path in SHIPPED.glob("*.ckpt") if path.stem != BASE)
+MODELS = sorted(path.stem for path in SHIPPED.glob("*.ckpt") if path.stem != BASE and "enlarge" not in path.stem)
 SMALL = "_slim"
 """How names of models of network=slim end."""
 
@@ -25,7 +26,11 @@ def test_which_are_shipped():
     assert "mosaic" in MODELS and len(MODELS) >= 3
     assert {name.removesuffix(SMALL) for name in MODELS} <= set(NAMES) and "mosaic_slim" in MODELS
     described = (PROJECT / "checkpoints" / "README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `(\w+)` \|", described, re.M)) == {*MODELS, BASE}
+    assert (
+        set(re.findall(r"^\| `(\w+)` \|", described, re.M))
+        == {path.stem for path in SHIPPED.glob("*.ckpt")}
+        > {*MODELS, BASE}
+    )
 
 
 def test_what_a_new_painting_is_learnt_from():
@@ -74,3 +79,17 @@ def test_the_picture_wears_the_style(name):
     for layer in vgg.layers:
         assert likeness(layer, 2) > likeness(layer, 1), layer
     assert stylized.std() > 0.1
+
+
+def test_what_enlarges():
+    """Nearer to a photograph that it has not seen than bicubic enlargement, by another measure than its loss."""
+    model = load_enlarger(SHIPPED / "enlarge4_exact.ckpt")
+    assert (
+        not re.search(r'"/|[A-Z]:\\', json.dumps(model.card)) and "experiment=super_resolution" in model.card["command"]
+    )
+    photo = read_image(next(path for path in sample_photos() if path.stem == "chelsea"))[None, :, :296, :448]
+    small = F.interpolate(photo, scale_factor=0.25, mode="bicubic", antialias=True).clamp(0, 1)
+    with torch.no_grad():
+        ours = model.network(small).clamp(0, 1)
+    bicubic = F.interpolate(small, scale_factor=4, mode="bicubic").clamp(0, 1)
+    assert (ours - photo).square().mean() < 0.9 * (bicubic - photo).square().mean()

@@ -212,14 +212,14 @@ def test_a_name_is_looked_up_in_checkpoints(stylize, model, tmp_path):
     shutil.copy(model, tmp_path / "checkpoints" / "mine.ckpt")
     for name in ("mine", "mine.ckpt", "checkpoints/mine.ckpt", tmp_path / "checkpoints" / "mine.ckpt"):
         assert stylize("--model", name, "--info").code == 0
-    assert "mine.ckpt" in stylize("--model", "nope").error()
+    assert " mine," in stylize("--model", "nope").error()
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         ("", "--model"),
-        ("--model tiny.ckpt --size 3", "unrecognized arguments: --size 3"),
+        ("--model tiny.ckpt --size 3", "unrecognized arguments: --size"),
         ("--model nope", "no model 'nope': expected the path of a model file or one of"),
         ("--model text.ckpt", "text.ckpt is damaged or not a model file"),
         ("--model empty.ckpt", "empty.ckpt is damaged or not a model file"),

@@ -380,7 +380,7 @@ def bad(tmp_path, trained) -> Path:
         ("output_dir=true", "output_dir=True: expected a text."),
         ("ckpt_path=[1]", "ckpt_path=[1]: expected a text, or null."),
         ("data.workers=some", "data.workers='some': expected a whole number, or null."),
-        ("data.scale=3", "data.scale=3: expected numbers in brackets, such as [1.0, 1.5]."),
+        ("data.scale=3", "data.scale=3: expected numbers in brackets, such as [1.0, 1.5], or null."),
         ("seed=true", "seed=True: expected a whole number."),
         ("network.arguments=null", "network.arguments=None: expected settings with names"),
         ("loss.style_layers={relu1_2:x}", "loss.style_layers={'relu1_2': 'x'}: expected names with numbers"),

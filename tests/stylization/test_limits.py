@@ -29,7 +29,9 @@ def test_too_many_frames(animation):
         AnimationReader(animation, max_frames=6)
     assert AnimationReader(animation, max_frames=7).count == 7
     with pytest.raises(InputError, match="max_frames"):
-        stylize_file(animation, animation.with_name("out.gif"), None, Controls(), Handling(max_frames=6))
+        stylize_file(
+            animation, animation.with_name("out.gif"), SimpleNamespace(digest=str), Controls(), Handling(max_frames=6)
+        )
     assert default_extension(animation) == ".gif"
 
 

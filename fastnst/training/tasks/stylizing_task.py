@@ -14,7 +14,7 @@ from fastnst.data.sources import sample_photos
 from fastnst.errors import InputError, require_whole
 from fastnst.losses.from_settings import build_loss_network, build_objective, with_own_terms
 from fastnst.models.model_file import find_model, load_model
-from fastnst.networks import TransformerNetwork, build_network
+from fastnst.networks import NETWORKS, TransformerNetwork, build_network
 from fastnst.settings import NetworkSettings, OwnNetworkSettings, TrainSettings
 from fastnst.settings.own_classes import TARGET, make
 from fastnst.training.callbacks.output_watch import OutputWatch
@@ -108,7 +108,7 @@ def build_network_of(settings: NetworkSettings, styles: int | None) -> nn.Module
         InputError: there is none, or it does not take these arguments or many styles.
     """
     if not isinstance(settings, OwnNetworkSettings):
-        if settings.name != TransformerNetwork.name:
+        if settings.name in NETWORKS and settings.name != TransformerNetwork.name:
             raise InputError("this network enlarges: it is for experiment=super_resolution.")
         return build_network(settings.name, {**settings.arguments, "styles": styles})
     if styles is not None:
