@@ -17,7 +17,7 @@ from fastnst.stylization.moving.video_reader import VideoFrame, VideoReader, imp
 
 PIECE = 5.0
 """Seconds of a piece at least."""
-LEAD = 1.0
+LEAD = 1.6
 """Seconds that a steadied piece begins earlier: a frame is a blend with those before. At 0.8 of each and 25 frames a
 second 0.4 % are left of what came before the lead."""
 CODEC, FORMAT = "ffv1", "bgr0"
@@ -65,10 +65,14 @@ def cut(path: Path, start: float, end: float | None, steady: bool, seconds: floa
 class PieceWriter:
     """Keeps the frames of a piece without loss; see :func:`~fastnst.stylization.moving.pipeline.stylize_video`.
 
+    A piece that was interrupted is painted again.
+
     Args:
         path: ends in .mkv.
         lead: seconds; of the frames before only the last is kept.
     """
+
+    kept, advice = 0, ""
 
     def __init__(self, path: Path, lead: float) -> None:
         self.av, self.path, self.lead, self.frames = import_av(), path, lead, 0
@@ -97,7 +101,7 @@ class PieceWriter:
         frame = self.av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         self.container.mux(self.stream.encode(frame.reformat(format=FORMAT)))
 
-    def close(self) -> None:
+    def close(self, whole: bool = True) -> None:
         if self.stream is not None:
             self.container.mux(self.stream.encode())
         self.container.close()
