@@ -17,7 +17,7 @@ from fastnst.stylization.moving.video_reader import VideoFrame, VideoReader, imp
 
 PIECE = 5.0
 """Seconds of a piece at least."""
-LEAD = 1.0
+LEAD = 1.6
 """Seconds that a steadied piece begins earlier: a frame is a blend with those before. At 0.8 of each and 25 frames a
 second 0.4 % are left of what came before the lead."""
 CODEC, FORMAT = "ffv1", "bgr0"
@@ -64,6 +64,8 @@ def cut(path: Path, start: float, end: float | None, steady: bool, seconds: floa
 
 class PieceWriter:
     """Keeps the frames of a piece without loss; see :func:`~fastnst.stylization.moving.pipeline.stylize_video`.
+
+    A piece that was interrupted is painted again.
 
     Args:
         path: ends in .mkv.
