@@ -106,9 +106,11 @@ class Apprentice:
             self._end()
 
     def _end(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            with suppress(ProcessLookupError):
-                self.process.send_signal(signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(30)
+        for _ in range(6):  # a signal that comes during an import may get lost there
+            if self.process is not None and self.process.poll() is None:
+                with suppress(ProcessLookupError):
+                    self.process.send_signal(signal.SIGINT)
+                with suppress(subprocess.TimeoutExpired):
+                    self.process.wait(5)
+        if self.process is not None:
             self.process.kill()
