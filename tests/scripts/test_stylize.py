@@ -219,7 +219,7 @@ def test_a_name_is_looked_up_in_checkpoints(stylize, model, tmp_path):
     ("call", "message"),
     [
         ("", "--model"),
-        ("--model tiny.ckpt --size 3", "unrecognized arguments: --size"),
+        ("--model tiny.ckpt --size 3", "unrecognized arguments: --size; see --help."),
         ("--model nope", "no model 'nope': expected the path of a model file or one of"),
         ("--model text.ckpt", "text.ckpt is damaged or not a model file"),
         ("--model empty.ckpt", "empty.ckpt is damaged or not a model file"),

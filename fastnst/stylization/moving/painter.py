@@ -9,7 +9,6 @@ from torch import Tensor
 
 from fastnst.stylization.controls import Controls
 from fastnst.stylization.enlarger import Enlarger
-from fastnst.stylization.moving.parts import LENGTH
 from fastnst.stylization.moving.passage import Passage
 from fastnst.stylization.moving.steady.optical_flow import Flow, Motion
 from fastnst.stylization.moving.steady.steadiness import Flicker, Steady
@@ -56,13 +55,20 @@ class Painter:
     def __post_init__(self) -> None:
         self.flow = Flow() if self.steady or self.flicker else None  # one for both
         self.calm = Steady(self.steady.amount) if self.steady else None
-        self.looked = self.painted = 0
+        self.calmed: Tensor | None = None
+        self.painted = 0
 
-    def begin(self, kept: int, shown: Tensor) -> None:
-        """Go on after so many frames of an earlier run, the last of them shown as (3, H, W); look at that one first."""
-        self.looked, self.painted = kept - 1, kept
+    def begin(self, kept: int, shown: Tensor, calm: Tensor | None) -> None:
+        """Go on after so many frames of an earlier run; look at the last of them first.
+
+        Args:
+            kept: how many.
+            shown: that frame as it is in the film, (3, H, W).
+            calm: as the network saw it; None where no frame is steadied.
+        """
+        self.painted = kept
         if self.steady is not None:
-            self.steady.before = shown
+            self.steady.before, self.calmed = shown, calm
 
     def __call__(self, picture: Tensor) -> Tensor:
         """(3, H, W) in [0, 1] to the same, of the size that the controls ask for."""
@@ -73,10 +79,10 @@ class Painter:
         motion = self.flow(source) if self.flow else None
         if self.calm is None:
             return Seen(source, source, motion)
-        if self.looked % LENGTH == 0:
-            self.calm.before = None  # each part begins by itself, so that a film can be resumed there
-        self.looked += 1
-        return Seen(source, self.calm(source, motion), motion)
+        calm = self.calm(source, motion)
+        if self.calmed is not None:  # of the frame that was painted before an interruption
+            self.calm.before, self.calmed = self.calmed, None
+        return Seen(source, calm, motion)
 
     def paint(self, seen: Seen) -> Painted:
         if self.passage is not None and isinstance(self.stylizer, Stylizer):

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from fastnst.errors import InputError
-from fastnst.images.tensors import to_tensor
+from fastnst.images.tensors import to_pil, to_tensor
 from fastnst.writing import written_whole
 
 LENGTH = 60
@@ -29,7 +29,8 @@ def parts_folder(path: Path) -> Path:
 class Parts:
     """Parts of a film that is being written, in a folder beside it which goes when the film is whole.
 
-    A part is a NUT file, which keeps times exactly, and the picture shown last, which the next frame is blended with.
+    A part is a NUT file, which keeps times exactly, and the pictures which the next frame and what the network sees of
+    it are blended with.
 
     Args:
         path: of the film.
@@ -87,23 +88,30 @@ class Parts:
                 beside.write_text(json.dumps(self.settings), encoding="utf-8")
         return self.unfinished
 
-    def finish(self, shown: np.ndarray) -> Path:
-        """Take in the part that was begun; ``shown`` is its last frame, (H, W, 3) bytes. Returns its file."""
-        with written_whole(self._shown(self.count)) as beside:
-            Image.fromarray(shown).save(beside, "PNG", compress_level=1)
+    def finish(self, shown: np.ndarray, calm: Tensor | None) -> Path:
+        """Take in the part that was begun, and return its file.
+
+        Args:
+            shown: its last frame, (H, W, 3) bytes.
+            calm: as the network saw that frame, (3, H, W) in [0, 1]; None where no frame is steadied.
+        """
+        pictures = {"shown": Image.fromarray(shown)} | ({} if calm is None else {"calm": to_pil(calm)})
+        for name, picture in pictures.items():
+            with written_whole(self._picture(name, self.count)) as beside:
+                picture.save(beside, "PNG", compress_level=1)
         self.unfinished.replace(self.file(self.count))
-        if self.count:
-            self._shown(self.count - 1).unlink(missing_ok=True)
+        for name in ("shown", "calm"):
+            self._picture(name, self.count - 1).unlink(missing_ok=True)
         self.count += 1
         return self.file(self.count - 1)
 
-    def last_shown(self) -> Tensor:
-        """The last frame of what is finished, (3, H, W) in [0, 1]."""
-        with Image.open(self._shown(self.count - 1)) as picture:
-            return to_tensor(picture)
+    def last(self) -> tuple[Tensor, Tensor | None]:
+        """The last frame of what is finished as it was shown, and as the network saw it, (3, H, W) in [0, 1]."""
+        calm = self._picture("calm", self.count - 1)
+        return _read(self._picture("shown", self.count - 1)), _read(calm) if calm.exists() else None
 
-    def _shown(self, number: int) -> Path:
-        return self.folder / f"{number:06}.png"
+    def _picture(self, name: str, number: int) -> Path:
+        return self.folder / f"{number:06}.{name}.png"
 
     def close(self, whole: bool) -> None:
         """Nothing stays of a film that is whole, or of one without a finished part."""
@@ -115,3 +123,8 @@ class Parts:
     def remove(self) -> None:
         with suppress(OSError):
             shutil.rmtree(self.folder)
+
+
+def _read(path: Path) -> Tensor:
+    with Image.open(path) as picture:
+        return to_tensor(picture)

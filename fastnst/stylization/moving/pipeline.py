@@ -46,9 +46,10 @@ def stylize_video(
     if isinstance(painter, Painter):
         look, paint, finish = painter.look, painter.paint, painter.finish
         if writer.kept:
-            painter.begin(writer.kept, writer.last_kept())
+            painter.begin(writer.kept, *writer.parts.last())
     else:
         look, paint, finish = _same, painter, _same  # type: ignore[assignment]
+    steadied = isinstance(painter, Painter) and painter.steady is not None
     ended = threading.Event()
     decoded, seen, painted, finished = (queue.Queue[Any](size) for size in (WAITING, HELD, HELD, WAITING))
     unread: list[BaseException] = []
@@ -88,7 +89,8 @@ def stylize_video(
         while (item := painted.get()) is not None:
             if isinstance(item, VideoFrame) and item.picture is not None:
                 try:
-                    item = item._replace(picture=_bytes(finish(item.picture)))
+                    calm = item.picture.seen.calm if steadied else None
+                    item = item._replace(picture=_bytes(finish(item.picture)), calm=calm)
                 except BaseException as error:
                     unread.append(error)
                     break

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from fastnst.errors import InputError, reason
 from fastnst.stylization.moving.tone_mapping import HLG, PQ, to_standard_range
@@ -47,10 +48,12 @@ class VideoFrame(NamedTuple):
     Attributes:
         picture: (H, W, 3), RGB, 8 bit; between the steps of a pipeline, what they make of it.
         time: when it is shown, in seconds.
+        calm: of a steadied film, the frame as the network saw it, (3, H, W) in [0, 1].
     """
 
     picture: Any
     time: Fraction
+    calm: Tensor | None = None
 
 
 def import_av() -> Any:

@@ -10,8 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from fastnst.errors import InputError, reason
 from fastnst.stylization.moving.parts import LENGTH, Parts
 from fastnst.stylization.moving.video_reader import UNSPECIFIED, VideoFrame, VideoReader
@@ -175,7 +173,7 @@ class VideoWriter:
         container.mux(stream.encode(frame))
         if self.frames % LENGTH == 0:
             self._end_part()
-            self._join(self.parts.finish(item.picture))
+            self._join(self.parts.finish(item.picture, item.calm))
 
     def _copy(self, packet: Any) -> None:
         if self.stream is None:
@@ -183,10 +181,6 @@ class VideoWriter:
         elif packet.stream.index in self.copies:
             packet.stream = self.copies[packet.stream.index]
             self.container.mux(packet)
-
-    def last_kept(self) -> Tensor:
-        """The last frame of what was kept, (3, H, W) in [0, 1]."""
-        return self.parts.last_shown()
 
     @property
     def advice(self) -> str:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fastnst.errors import InputError
-from fastnst.stylization.moving import painter, parts, video_writer
+from fastnst.stylization.moving import parts, video_writer
 from fastnst.stylization.moving.convert import stylize_moving
 from fastnst.stylization.moving.painter import Painter
 from fastnst.stylization.moving.steady.steadiness import Steady
@@ -16,7 +16,7 @@ LENGTH = 5
 
 @pytest.fixture(autouse=True)
 def short_parts(monkeypatch):
-    for module in (painter, parts, video_writer):
+    for module in (parts, video_writer):
         monkeypatch.setattr(module, "LENGTH", LENGTH)
 
 
@@ -70,7 +70,7 @@ def test_a_killed_run_is_resumed_from_its_parts(tmp_path):
     folder = tmp_path / "out.mp4.parts"
     (folder / "unfinished.nut").write_bytes(b"half of")
     assert sorted(path.name for path in folder.iterdir()) == [
-        "000000.nut", "000001.nut", "000001.png", "settings.json", "unfinished.nut",
+        "000000.nut", "000001.nut", "000001.shown.png", "settings.json", "unfinished.nut",
     ]  # fmt: skip
     rest = Counted(first=10)
     stylize_moving(source, tmp_path / "out.mp4", Painter(rest), resume=True)
