@@ -14,7 +14,7 @@ from fastnst.cluster.manifest import Account, Row, key
 from fastnst.cluster.painting_actor import Painting, PaintingActor
 from fastnst.cluster.session import hushed, own_error, places
 from fastnst.errors import InputError
-from fastnst.models.model_file import Model
+from fastnst.stylization.digest import digest
 
 BATCH = 32
 """Pictures in a batch at most; what a killed worker has to do again, and after which it tells."""
@@ -154,17 +154,9 @@ def settings_of(painting: Painting, once: bool) -> dict[str, Any]:
     controls, handling = painting.controls, painting.handling
     mask = None if controls.mask is None else hashlib.sha256(controls.mask.numpy().tobytes()).hexdigest()
     return {
-        "model": {name: [fingerprint(model) for model in models] for name, models in painting.models.items()},
+        "model": {name: digest(model.network for model in models) for name, models in painting.models.items()},
         "mix": painting.mix, "choice of models": once, "kind": painting.kind, "format": painting.form,
         "strength": controls.strength, "colors": controls.colors, "detail": controls.detail, "mask": mask,
         "stroke scale": controls.stroke_scale, "longest side": controls.max_side, "quality": handling.quality,
         "comparison": handling.compare, "start": handling.start, "end": handling.end, "temporal": handling.temporal,
     }  # fmt: skip
-
-
-def fingerprint(model: Model) -> str:
-    """The same for the same weights."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.network.state_dict().items()):
-        digest.update(name.encode() + value.detach().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:20]
