@@ -204,7 +204,8 @@ class PerceptualLoss(nn.Module):
         targets, features = self.content_features(content), self.vgg(stylized)
 
         def one_by_one(maps: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-            split = {layer: values.split(1) for layer, values in maps.items()}  # by slices, gradients are N times as large
+            # Slices would each have a gradient as large as the whole.
+            split = {layer: values.split(1) for layer, values in maps.items()}
             return [{layer: values[n] for layer, values in split.items()} for n in range(len(styles))]
 
         each = zip(stylized.split(1), one_by_one(features), one_by_one(targets), styles, strict=True)
