@@ -89,8 +89,8 @@ def train_cycle_gan(
     gan = CycleGan(options.width, options.blocks).to(device)
     settings = [options.style, options.size, options.crop, options.width, options.blocks, seconds]
     kept = options.keep / f"cyclegan_{digest(settings, *map(str, photos), len(paintings))[:8]}.ckpt"
-    data = (crops(paths, options.crop, options.size, seed) for seed, paths in enumerate((photos, paintings)))
-    return gan.train(), train(gan, *data, seconds, kept)
+    of_photos, of_paintings = (crops(one, options.crop, options.size, seed=0) for one in (photos, paintings))
+    return gan, train(gan, of_photos, of_paintings, seconds, kept)
 
 
 def by_cycle_gan(gan: CycleGan) -> Callable[[Tensor], Tensor]:
