@@ -6,10 +6,10 @@ import argparse
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import torch
@@ -62,13 +62,13 @@ def train_ours(options: argparse.Namespace) -> Model:
     """
     command = [
         sys.executable, "-m", "fastnst", "train", f"style={options.style}", f"style.size={options.size}",
-        f"experiment={options.experiment}", *options.override,
+        f"experiment={options.experiment}", "final_photos=0", *options.override,
         *([] if options.photos is None else ["data=folder", f"data.root={options.photos}"]),
     ]  # fmt: skip
     folder = options.keep / f"fastnst_{digest(command[3:])[:8]}"
     finished = folder.with_suffix(".ckpt")
     if not finished.exists():
-        process = subprocess.Popen(
+        process = Popen(
             [*command, f"output_dir={folder}", "ckpt_path=auto"], env={**os.environ, "PYTHONPATH": python_path()}
         )
         try:
