@@ -49,7 +49,8 @@ def painted(style: str, seeds: Sequence[int], size: int, keep: Path) -> list[Pat
     """The painter's pictures of these seeds, painted where they are not there yet."""
     paths = [keep / f"{style}_{size}_{seed:04}.png" for seed in seeds]
     missing = [(path, seed) for path, seed in zip(paths, seeds, strict=True) if not path.exists()]
-    for path, seed in tqdm(missing, desc=f"Painting {style}", unit="picture", dynamic_ncols=True):
+    bar = tqdm(missing, desc=f"Painting {style}", unit="picture", dynamic_ncols=True, disable=not missing)
+    for path, seed in bar:
         save_image(to_tensor(paint(style, size, seed)), path)
     return paths
 
