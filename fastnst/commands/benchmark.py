@@ -157,7 +157,7 @@ def cyclegan(add) -> None:
     add("--size", type=int, default=256, help="shorter side of all pictures in pixels (default: 256)")
     add("--experiment", default="quick", help="our recipe, a file in configs/train/experiment/ (default: quick)")
     add("--override", action="append", default=[], metavar="KEY=VALUE", help="a setting of our training; repeatable")
-    add("--minutes", type=float, help="how long CycleGAN trains (default: as long as ours took)")
+    add("--minutes", type=float, help="how long CycleGAN trains, processor time on a CPU (default: as ours)")
     add("--crop", type=int, default=128, help="side of CycleGAN's crops in pixels (default: 128)")
     add("--width", type=int, default=32, help="of its networks (default: 32; the paper's is 64)")
     add("--blocks", type=int, default=6, help="residual blocks of its generators (default: 6, the paper's for 128)")
