@@ -204,9 +204,9 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
     ]
     print(table([["", "seconds", "steps", "weights", "content", "style", "painter's style"], *map(cells, rows)]))
     print(
-        f"Means over {len(contents)} photographs. seconds: {'of the processor' if device.type == 'cpu' else 'of training'}. "
-        f"content: 1 is the photograph itself. style: distance to the painting "
-        f"that {OURS} learnt; painter's style: mean distance to {len(others)} pictures that nobody learnt from."
+        f"Means over {len(contents)} photographs. content: 1 is the photograph itself. style: distance to the painting "
+        f"that {OURS} learnt; painter's style: mean distance to {len(others)} pictures that nobody learnt from. "
+        f"seconds: of {'the processor' if device.type == 'cpu' else 'training'}."
     )
     if options.sheet is not None:
         shown = [teacher, *(read_image(path) for path in paintings)]
