@@ -128,18 +128,22 @@ class Comparison:
     Args:
         teacher: the painting that the feed-forward network has learnt.
         others: pictures of the painter that nobody has learnt from.
+        photos: (3, H, W) each, to paint.
     """
 
-    def __init__(self, teacher: Tensor, others: Sequence[Tensor], device: torch.device) -> None:
+    def __init__(
+        self, teacher: Tensor, others: Sequence[Tensor], photos: Sequence[Tensor], device: torch.device
+    ) -> None:
         self.meter = FidelityMeter(device)
+        self.photos = [(photo, self.meter.describe(photo)) for photo in photos]
         self.teacher = self.meter.describe(teacher)
         self.others = [self.meter.describe(other) for other in others]
 
-    def row(self, name: str, photos: Sequence[Tensor], make: Callable[[Tensor], Tensor]) -> dict[str, Any]:
-        """Means over the photographs (3, H, W)."""
+    def row(self, name: str, make: Callable[[Tensor], Tensor] | None) -> dict[str, Any]:
+        """Means over what is made of the photographs; None: over the photographs themselves."""
         figures = []
-        for photo in tqdm(photos, desc=name, unit="picture", dynamic_ncols=True, leave=False):
-            own, result = self.meter.describe(photo), self.meter.describe(make(photo))
+        for photo, own in tqdm(self.photos, desc=name, unit="picture", dynamic_ncols=True, leave=False):
+            result = own if make is None else self.meter.describe(make(photo))
             of_teacher = self.meter.compare(result, own, self.teacher)
             figures.append((of_teacher.content, of_teacher.style, self._of_painter(own, result, self.others)))
         content, style, of_painter = map(statistics.fmean, zip(*figures, strict=True))
@@ -193,12 +197,12 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
 
     contents = [read_picture(path, options.size, "--size") for path in held_out]
     others = [resize_short_side(read_image(path), options.size) for path in unseen]
-    comparison, ours, theirs = Comparison(teacher, others, device), Stylizer(model, device), by_cycle_gan(gan)
+    comparison, ours, theirs = Comparison(teacher, others, contents, device), Stylizer(model, device), by_cycle_gan(gan)
     rows = [
-        comparison.row(PHOTOGRAPH, contents, lambda photo: photo),
-        comparison.row(CYCLE_GAN, contents, theirs)
+        comparison.row(PHOTOGRAPH, None),
+        comparison.row(CYCLE_GAN, theirs)
         | {"seconds": account.seconds, "steps": account.steps, "weights": weights_of(gan.paint)},
-        comparison.row(OURS, contents, ours)
+        comparison.row(OURS, ours)
         | {"seconds": ours_took, "steps": model.card["steps"], "weights": weights_of(model.network)},
         comparison.painter(),
     ]
