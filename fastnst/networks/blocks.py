@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from fastnst.convolution import Conv2d
 
@@ -110,42 +107,12 @@ class ResidualBlock(nn.Module):
         return x + self.body(x, style)
 
 
-class RevivingReLU(nn.ReLU):
-    """ReLU, with some gradient where it gives 0.
-
-    The decoder's channels can all be negative in one region, the darkest or the brightest of a picture. What remains
-    there is a flat patch in the colour of the last convolution's bias, and without a gradient it would stay for good.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape."""
-        return _RevivingReLU.apply(x) if torch.is_grad_enabled() and x.requires_grad else super().forward(x)
-
-
-class _RevivingReLU(torch.autograd.Function):
-    LEAK = 0.1
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        result = torch.relu(x)
-        ctx.save_for_backward(result)
-        return result
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return torch.ops.aten.leaky_relu_backward(gradient, *ctx.saved_tensors, _RevivingReLU.LEAK, True)
-
-
 class UpsampleBlock(Chain):
     """Doubles height and width: nearest neighbour, then convolution (Odena et al. 2016: no checkerboard)."""
 
     def __init__(self, in_channels: int, out_channels: int, styles: int | None = None) -> None:
         super().__init__(
-            nn.Upsample(scale_factor=2, mode="nearest"),
-            reflected_conv(in_channels, out_channels, 3),
-            InstanceNorm(out_channels, styles),
-            RevivingReLU(inplace=True),
+            nn.Upsample(scale_factor=2, mode="nearest"), *ConvBlock(in_channels, out_channels, 3, styles=styles)
         )
 
 
@@ -156,7 +123,7 @@ class TransposedBlock(Chain):
         super().__init__(
             nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1),
             InstanceNorm(out_channels, styles),
-            RevivingReLU(inplace=True),
+            nn.ReLU(inplace=True),
         )
 
 
