@@ -35,6 +35,7 @@ GROUPS = {
         "edit_styles": "take styles out of a model of many, or put some in",
         "visualize_features": "see what a layer of the loss network looks at, and what it keeps",
         "benchmark": "measure quality and speed, against others",
+        "check_device": "see whether a GPU computes what the CPU does",
     },
 }
 """Every command with its line of help; each is run by ``main(arguments)`` of its file in fastnst/commands/."""

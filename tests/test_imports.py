@@ -125,7 +125,7 @@ def test_every_command_has_its_file_and_its_front_door():
     doors = {path.stem: path.read_text() for path in (PACKAGE.parent / "scripts").glob("*.py")}
     files = {path.stem for path in (PACKAGE / "commands").glob("*.py")} - {"__init__"}
     assert sorted(doors) == sorted(NAMES) and len(set(doors.values())) == 1
-    helpers = {"hydra_command", "picture_files", "settings_help", "typed_settings"}
+    helpers = {"device_parts", "hydra_command", "picture_files", "settings_help", "typed_settings"}
     assert files - set(NAMES) == helpers and set(NAMES) <= files
 
 
