@@ -104,8 +104,9 @@ def describe_fully(device: Any) -> dict[str, Any]:
     machine |= {"cores": os.cpu_count(), "bfloat16": "computed" if computes_in_bfloat16(device.type) else "emulated"}
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
-        machine |= {"cudnn": torch.backends.cudnn.version(), "compute capability": f"{properties.major}.{properties.minor}",
-                    "memory, GB": round(properties.total_memory / 1e9, 1), "driver": driver()}  # fmt: skip
+        machine["compute capability"] = f"{properties.major}.{properties.minor}"
+        machine["memory, GB"] = round(properties.total_memory / 1e9, 1)
+        machine |= {"driver": driver(), "cudnn": torch.backends.cudnn.version()}
     return machine
 
 
