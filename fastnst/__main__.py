@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -51,6 +52,7 @@ EXAMPLES = (
 
 def main(arguments: list[str] | None = None) -> int | None:
     """Run a command; returns the exit code."""
+    print_whatever_names_files_have()
     first, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     with input_errors_end_with_code_2():
         try:
@@ -66,6 +68,12 @@ def main(arguments: list[str] | None = None) -> int | None:
             print("Stopped.", file=sys.stderr)
             return 130
     return 0
+
+
+def print_whatever_names_files_have() -> None:
+    """A console that lacks a letter gets its number in its place, as on the standard error, and no error."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def find_command(name: str) -> str:

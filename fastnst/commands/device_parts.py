@@ -145,7 +145,7 @@ PARTS = {
 }
 """A picture by a shipped network, whole and in tiles; the objective's terms; its gradients, also in bfloat16; the
 losses of ten steps; of three, none of which may wait; a picture by a compiled network. What is allowed is ten times
-what TensorFloat-32 leaves (10 bits of mantissa: 1e-3), in which NVIDIA GPUs convolve; three times what bfloat16 does."""
+what TensorFloat-32 leaves, in which NVIDIA GPUs convolve (10 bits of mantissa: 1e-3); 3 times what bfloat16 does."""
 
 
 def examine(part: Part, device: torch.device, side: int) -> Outcome:

@@ -115,7 +115,7 @@ class DeviceCache:
             raise InputError(
                 f"data.device_cache=true: {len(self.paths):,} photographs take about {needed / 1e9:.2f} GB, and of the "
                 f"{free / 1e9:.2f} GB that are free on {self.device} at most {SHARE:.0%} are for them: make them "
-                "smaller with data.cache=true, lower data.scale or data.image_size, or train with data.device_cache=false."
+                "smaller with data.cache=true, lower data.scale or data.image_size, or leave data.device_cache false."
             )
         waiting = threading.Semaphore(4 * (os.cpu_count() or 1))  # so many may be decoded and not yet sent
 
