@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -35,6 +36,7 @@ GROUPS = {
         "edit_styles": "take styles out of a model of many, or put some in",
         "visualize_features": "see what a layer of the loss network looks at, and what it keeps",
         "benchmark": "measure quality and speed, against others",
+        "check_device": "see whether a GPU computes what the CPU does",
     },
 }
 """Every command with its line of help; each is run by ``main(arguments)`` of its file in fastnst/commands/."""
@@ -50,6 +52,7 @@ EXAMPLES = (
 
 def main(arguments: list[str] | None = None) -> int | None:
     """Run a command; returns the exit code."""
+    print_whatever_names_files_have()
     first, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     with input_errors_end_with_code_2():
         try:
@@ -65,6 +68,12 @@ def main(arguments: list[str] | None = None) -> int | None:
             print("Stopped.", file=sys.stderr)
             return 130
     return 0
+
+
+def print_whatever_names_files_have() -> None:
+    """A console that lacks a letter gets its number in its place, as on the standard error, and no error."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def find_command(name: str) -> str:

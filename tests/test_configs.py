@@ -42,7 +42,7 @@ def test_how_many_there_are():
     assert counts["loss"] == ["johnson2016", "normalized"]
     assert counts["data"] == ["coco", "custom", "folder", "samples", "webdataset"]
     assert counts["trainer"] == ["auto", "cpu", "ddp", "free_gpu", "gpu"]
-    assert counts["experiment"] == ["hours", "johnson2016", "minute", "quick", "steady"]
+    assert counts["experiment"] == ["full", "hours", "johnson2016", "minute", "quick", "steady"]
 
 
 @pytest.fixture

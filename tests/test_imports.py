@@ -19,6 +19,7 @@ ALLOWED = {
     "command_line": {"errors", "places"},
     "hardware": {"errors"},
     "writing": {"errors"},
+    "free_memory": set(),
     "untrusted": set(),
     "allocation": set(),
     "convolution": set(),
@@ -28,9 +29,9 @@ ALLOWED = {
     "networks": {"convolution", "errors", "images", "untrusted"},
     "features": {"convolution", "errors", "images", "untrusted"},
     "losses": {"errors", "features", "images", "settings"},
-    "data": {"command_line", "errors", "images", "places", "writing"},
+    "data": {"command_line", "errors", "free_memory", "images", "places", "writing"},
     "models": {"errors", "networks", "places", "untrusted", "writing"},
-    "stylization": {"convolution", "errors", "images", "networks", "models", "writing"},
+    "stylization": {"convolution", "errors", "free_memory", "images", "networks", "models", "writing"},
     "training": {
         *("allocation", "errors", "hardware", "writing", "images", "networks", "features", "losses", "data", "models"),
         "command_line",
@@ -125,7 +126,7 @@ def test_every_command_has_its_file_and_its_front_door():
     doors = {path.stem: path.read_text() for path in (PACKAGE.parent / "scripts").glob("*.py")}
     files = {path.stem for path in (PACKAGE / "commands").glob("*.py")} - {"__init__"}
     assert sorted(doors) == sorted(NAMES) and len(set(doors.values())) == 1
-    helpers = {"hydra_command", "picture_files", "settings_help", "typed_settings"}
+    helpers = {"device_parts", "hydra_command", "picture_files", "settings_help", "typed_settings"}
     assert files - set(NAMES) == helpers and set(NAMES) <= files
 
 

@@ -1,10 +1,14 @@
 """The one command: `fastnst`, `python -m fastnst`, and the names by which it and its hints call each other."""
 
+import contextlib
+import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -33,6 +37,32 @@ def test_train_and_stylize_from_another_folder(small, tmp_path):
     stylized = call("stylize", "--model", model, "--device", "cpu", cwd=tmp_path)
     assert stylized.returncode == 0, stylized.stderr
     assert (tmp_path / "stylized" / "chelsea_ink.png").is_file()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_consoles_that_have_not_all_letters(small, tmp_path, encoding):
+    """The painting's name is printed, and so is that of a photograph that cannot be read."""
+    photos = shutil.copytree(small[1].removeprefix("data.root="), tmp_path / "фотографии")
+    (photos / "улица.jpg").write_bytes(b"none")
+    painting = shutil.copy(photos / "photo0.png", tmp_path / "Крик.png")
+    options = [*small, f"data.root={photos}", "style=custom", f"style.image={painting}"]
+    train = call("train", *options, cwd=tmp_path, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert train.returncode == 0 and "Error" not in train.stderr, train.stderr
+    assert r"Training \u041a\u0440\u0438\u043a on " in train.stdout
+    assert len([*tmp_path.glob("outputs/Крик/*/model.ckpt")]) == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_can_be_shown_on_any_console(command):
+    """In the oldest alphabets: whatever is printed of our own has no other letters."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
+    with mock.patch("sys.stdout", out), mock.patch("sys.argv", ["fastnst", command, "--help"]):
+        with contextlib.suppress(SystemExit):
+            main([command, "--help"])
+        out.flush()
+    shown = out.buffer.getvalue().decode("ascii")
+    assert "usage" in shown.lower() or "fastnst" in shown
+    assert "\\u" not in shown
 
 
 def make_own_config(folder: Path) -> Path:

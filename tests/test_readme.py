@@ -95,7 +95,7 @@ def test_command(command, desk, tmp_path_factory):
         answer = run(Path(arguments[0]).stem, arguments[1:], cwd)
         assert "Traceback" not in answer.err
         expected = 0
-        if "trainer=gpu" in arguments and not torch.cuda.is_available():
+        if {"trainer=gpu", "experiment=full"} & set(arguments) and not torch.cuda.is_available():
             expected = 2
         if "download_coco.py" in arguments[0]:
             expected = 1 if answer.code == 1 else 2  # nobody answers at that address
@@ -139,6 +139,7 @@ def run(script: str, arguments: list[str], cwd: Path) -> Answer:
         "preview": ["size=32", "steps=2", "style.size=64"],
         "optimize": ["size=32", "steps=2", "style.size=64", *(["loss.content_weight=1,10"] if sweep else [])],
         "visualize_features": ["--size", "32", "--top", "2"],
+        "check_device": ["--size", "32", "--parts", "picture", "steps"],
         "benchmark": {
             "data": ["--size", "32", "--count", "4", "--repeats", "1", "--workers", "0", "--files", "1", "20"],
             "objective": ["--sizes", "32", "--iterations", "3", "--count", "1"],

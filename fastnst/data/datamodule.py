@@ -18,14 +18,16 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fastnst.command_line import called
-from fastnst.data.cache import PhotoCache
-from fastnst.data.in_memory import InMemory
+from fastnst.data.caches.cache import PhotoCache
+from fastnst.data.caches.device_cache import DeviceCache, as_it_is, gather
+from fastnst.data.caches.in_memory import InMemory
 from fastnst.data.loading import ResumableLoader
 from fastnst.data.photos import CentredPhotos, OpenPhoto, PhotoDataset, PhotoSampler, check_scale, collate
 from fastnst.data.shards import Shards, SourceLost
 from fastnst.data.sources import coco_photos, folder_photos, sample_photos
 from fastnst.errors import InputError
 from fastnst.images.reading import MAX_PIXELS, open_image
+from fastnst.images.tensors import to_tensor
 
 COCO_DEFAULT = "data/coco/train2017"
 SOURCES = ("coco", "folder", "samples", "webdataset")
@@ -62,8 +64,10 @@ class PhotoDataModule(pl.LightningDataModule):
         scale: see :class:`~fastnst.data.photos.PhotoDataset`; None: photographs as they are, those held out whole and
             one in a batch; they stay in memory, up to :data:`ROOM`.
         max_pixels: larger files are skipped.
-        cache: decode the training photographs once and keep them small: see :mod:`fastnst.data.cache`.
+        cache: decode the training photographs once and keep them small: see :mod:`fastnst.data.caches.cache`.
         cache_dir: where; None takes :func:`~fastnst.places.home`.
+        device_cache: keep the decoded training photographs on the device that trains, and cut the crops there: see
+            :mod:`fastnst.data.caches.device_cache`.
 
     After ``setup``: ``training_paths``, ``validation_paths``, and ``source_name``, the source that was really used.
 
@@ -91,6 +95,7 @@ class PhotoDataModule(pl.LightningDataModule):
         max_pixels: int = MAX_PIXELS,
         cache: bool = False,
         cache_dir: str | None = None,
+        device_cache: bool = False,
     ) -> None:
         super().__init__()
         if source not in SOURCES:
@@ -101,8 +106,11 @@ class PhotoDataModule(pl.LightningDataModule):
             raise InputError("data source 'webdataset' needs shards; give data.root=path/to/shards or a URL")
         if source == "samples" and root is not None:
             raise InputError(f"data source 'samples' has no folder, {root!r} was given; choose source 'folder'")
-        if not isinstance(cache, bool):
-            raise InputError(f"data.cache={cache!r} cannot be used; give true or false")
+        for name, given in (("cache", cache), ("device_cache", device_cache)):
+            if not isinstance(given, bool):
+                raise InputError(f"data.{name}={given!r} cannot be used; give true or false")
+        if device_cache and scale is None:
+            raise InputError("data.device_cache=true resamples its crops; those of data.scale=null are not resampled")
         if cache and source == "webdataset":
             raise InputError("data.cache=true is for folders of photographs; shards are read from where they are")
         if cache and scale is None:
@@ -137,6 +145,8 @@ class PhotoDataModule(pl.LightningDataModule):
         self.max_pixels = max_pixels
         self.cache = cache
         self.cache_dir = cache_dir
+        self.device_cache = device_cache
+        self._on_device: DeviceCache | None = None
         self.source_name = source
         self.training_paths: list[Path] = []
         self.validation_paths: list[Path] = []
@@ -189,6 +199,9 @@ class PhotoDataModule(pl.LightningDataModule):
         self._position = seen, step
         stop = seen + max(0, self.steps - step) * photos_in_step
         grown_from = seen + max(0, math.ceil(self.grow_at * self.steps) - step) * photos_in_step
+        if self.device_cache and self._on_device is None:
+            self._on_device = self._fill_device_cache()
+        on_device = self._on_device
         return ResumableLoader(
             PhotoDataset(
                 self.training_paths,
@@ -197,19 +210,25 @@ class PhotoDataModule(pl.LightningDataModule):
                 stop,
                 self.scale,
                 self.max_pixels,
-                self.open_photo,
+                self.open_photo if on_device is None else on_device.sizes.open_photo,
                 self.at_once,
                 (grown_from, self.grow_to),
+                to_tensor if on_device is None else as_it_is,
             ),
             batch_size=self.batch_size,
             sampler=PhotoSampler(seen, stop, rank, world_size, self.steps * self.batch_size),
-            collate_fn=collate,
+            collate_fn=collate if on_device is None else gather,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             prefetch_factor=4 if self.workers > 0 else None,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator().manual_seed(self.seed),  # else every loader takes a number from torch's own
         )
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """The crops of a device cache are cut now."""
+        crops = self._on_device is not None and isinstance(batch, dict) and "crops" in batch
+        return self._on_device.batch(batch) if crops else batch  # type: ignore[union-attr]
 
     def some_photos(self, count: int) -> torch.Tensor:
         """The first ``count`` crops of the training, (count, 3, H, W) in [0, 1]."""
@@ -252,12 +271,18 @@ class PhotoDataModule(pl.LightningDataModule):
         """Every process calls this; they divide the work among themselves, and the first shows how far it is."""
         assert self.scale is not None
         cache = PhotoCache(photos, root, math.ceil(self.grow_to * self.scale[1]), self.cache_dir, self.max_pixels)
-        bar = tqdm(
-            desc="Cache", unit="photo", file=sys.stdout, dynamic_ncols=True, delay=0.1, total=len(photos),
-            disable=rank_zero_only.rank != 0,  # type: ignore[attr-defined]
-        )  # fmt: skip
-        with bar:
+        with _bar("Cache", len(photos)) as bar:
             cache.build(lambda done, total: bar.update(done - bar.n))
+        return cache
+
+    def _fill_device_cache(self) -> DeviceCache:
+        """Every process fills its own device's."""
+        assert self.scale is not None
+        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+        largest = math.ceil(self.grow_to * self.scale[1])
+        cache = DeviceCache(self.training_paths, self.open_photo, device, largest, self.max_pixels)
+        with _bar(f"To {device}", len(self.training_paths)) as bar:
+            cache.fill(bar.update)
         return cache
 
     def _readable(self, photos: Iterable[Path], open_photo: OpenPhoto) -> Iterator[Path]:
@@ -296,6 +321,13 @@ class PhotoDataModule(pl.LightningDataModule):
                 f"or use your own:  data=folder data.root=path/to/photographs\n{'=' * 100}"
             )
         return "samples", photos[0].parent, photos
+
+
+def _bar(what: str, photos: int) -> tqdm:
+    return tqdm(
+        desc=what, unit="photo", file=sys.stdout, dynamic_ncols=True, delay=0.1, total=photos,
+        disable=rank_zero_only.rank != 0,  # type: ignore[attr-defined]
+    )  # fmt: skip
 
 
 def _require_whole(what: str, value: object, least: int) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypedDict
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -76,6 +76,7 @@ class PhotoDataset(Dataset[PhotoItem]):
         open_photo: how a photograph is read.
         at_once: so many photographs of a batch are read at the same time, for sources that answer late.
         grown: ``(first, side)``: from item ``first`` on the crops have this side instead.
+        finish: makes the item's ``image`` of the crop.
 
     Raises:
         InputError: no paths, or a value outside the ranges above; on access, when no file at all can be read.
@@ -92,6 +93,7 @@ class PhotoDataset(Dataset[PhotoItem]):
         open_photo: OpenPhoto = open_image,
         at_once: int = 1,
         grown: tuple[int, int] | None = None,
+        finish: Callable[[Any], Any] = to_tensor,
     ) -> None:
         if len(paths) == 0:
             raise InputError("a data set of 0 photographs was asked for; give at least one")
@@ -109,6 +111,7 @@ class PhotoDataset(Dataset[PhotoItem]):
         self.open_photo = open_photo
         self.at_once = at_once
         self.grown = grown
+        self.finish = finish
         self._threads: tuple[int, ThreadPoolExecutor] | None = None  # of the process of that number
         self._order: tuple[int, np.ndarray] | None = None  # of the epoch last asked for
 
@@ -153,7 +156,7 @@ class PhotoDataset(Dataset[PhotoItem]):
                 picture = _cut_square(picture, side, short, across, down)
             if mirror < 0.5:
                 picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-            return {"image": to_tensor(picture), "skipped": skipped}
+            return {"image": self.finish(picture), "skipped": skipped}
         raise InputError(f"none of the {n} photographs can be read; the last one: {reason}")
 
     def _order_of_epoch(self, epoch: int) -> np.ndarray:

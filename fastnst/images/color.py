@@ -41,16 +41,16 @@ def with_colors_of(picture: Tensor, colors: Tensor) -> Tensor:
 def color_statistics(picture: Tensor) -> tuple[Tensor, Tensor]:
     """Mean colour (3,) and covariance of the channels (3, 3) over the pixels of (3, H, W)."""
     mean = picture.flatten(1).mean(dim=1)
-    covariance = torch.zeros(3, 3, dtype=torch.float64, device=picture.device)
+    covariance = torch.zeros(3, 3, dtype=torch.float64)  # on the CPU: Apple's GPUs have no float64
     for rows in picture.split(256, dim=1):  # a huge picture is not copied
         centred = rows.flatten(1) - mean[:, None]
-        covariance += centred @ centred.T
+        covariance += (centred @ centred.T).cpu()
     return mean, (covariance / picture[0].numel()).to(picture)
 
 
 def square_root(covariance: Tensor) -> Tensor:
     """Symmetric square root of a covariance matrix (C, C)."""
-    values, vectors = torch.linalg.eigh(covariance.double())
+    values, vectors = torch.linalg.eigh(covariance.cpu().double())
     return ((vectors * values.clamp_min(0).sqrt()) @ vectors.T).to(covariance)
 
 

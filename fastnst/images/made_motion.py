@@ -52,7 +52,7 @@ class MadeMotion(NamedTuple):
 
     def carry(self, pictures: Tensor) -> Tensor:
         """Pictures (N, C, H, W) moved; bicubic, and what comes in from outside is mirrored."""
-        grid = self._sources(*pictures.shape[-2:]).to(pictures.device)
+        grid = self._sources(*pictures.shape[-2:]).to(pictures.device, non_blocking=True)
         return F.grid_sample(
             pictures.float(), grid.expand(len(pictures), -1, -1, -1), "bicubic", "reflection", align_corners=False
         )
@@ -64,7 +64,8 @@ class MadeMotion(NamedTuple):
         noise = torch.randn(small, generator=torch.Generator().manual_seed(self.seed))
         if self.grain > 1:
             noise = noise.repeat_interleave(self.grain, 2).repeat_interleave(self.grain, 3)[..., :height, :width]
-        return (self.gain * self.carry(pictures) + self.noise * noise.to(pictures.device)).clamp(0, 1)
+        noise = self.noise * noise.to(pictures.device, non_blocking=True)
+        return (self.gain * self.carry(pictures) + noise).clamp(0, 1)
 
     def visible(self, height: int, width: int) -> Tensor:
         """1 where a moved picture shows what was within the picture before, 0 elsewhere: (1, 1, H, W)."""

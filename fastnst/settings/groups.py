@@ -90,6 +90,7 @@ class DataSettings:
     validation_root: str | None
     cache: bool
     cache_dir: str | None
+    device_cache: bool
 
 
 @dataclass

@@ -113,8 +113,8 @@ def build_callbacks(
         "settings": asdict(settings),
     }
     return Callbacks(
-        StopOnSignals(abandon=not settings.trainer.compile),
-        NonFiniteGuard(),
+        StopOnSignals(not settings.trainer.compile, settings.trainer.log_every),
+        NonFiniteGuard(settings.trainer.log_every),
         SkippedPhotos(folder),
         Convergence(),
         Curves(settings.trainer.log_every),

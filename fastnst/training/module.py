@@ -131,7 +131,8 @@ class StyleTransferModule(TrainingModule):
 
     def shares(self, styles: Sequence[int]) -> Tensor:
         """One style for each of N pictures as the network takes it, (N, S)."""
-        return torch.eye(len(self.styles), device=self.device)[list(styles)]
+        each = torch.eye(len(self.styles), device=self.device)
+        return torch.stack([each[style] for style in styles])  # a list as an index would be sent there, and waited for
 
     def imitation(self, stylized: Tensor, content: Tensor) -> Objective:
         """How far the network's pictures (N, 3, H, W) are from those that the teacher makes of ``content``."""
@@ -146,7 +147,7 @@ class StyleTransferModule(TrainingModule):
         """How far the picture of ``content`` (N, 3, H, W), moved, is from its picture ``stylized``, moved likewise."""
         motion = MadeMotion.draw(np.random.default_rng((self.seed, self.global_step, MOTION)))
         moved, _ = self.stylize(motion.film(content), styles)
-        visible = motion.visible(*content.shape[-2:]).to(content.device)
+        visible = motion.visible(*content.shape[-2:]).to(content.device, non_blocking=True)
         return stability_loss(moved, motion.carry(stylized), visible)
 
     def grain_origin(self) -> tuple[int, int]:

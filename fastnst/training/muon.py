@@ -80,8 +80,10 @@ class Muon(torch.optim.Optimizer):
     def _adam(self, gradient: Tensor, state: dict[str, Any]) -> Tensor:
         mean = state.setdefault("mean", torch.zeros_like(gradient))
         square = state.setdefault("square", torch.zeros_like(gradient))
-        state["steps"] = steps = state.get("steps", 0) + 1
+        if not isinstance(state.get("steps"), Tensor):  # files of 0.1.0 have a number
+            state["steps"] = gradient.new_tensor(state.get("steps", 0))
+        steps = state["steps"].add_(1)  # on the device, where a step may be undone
         mean.lerp_(gradient, 1 - BETAS[0])
         square.lerp_(gradient.square(), 1 - BETAS[1])
-        root = (square / (1 - BETAS[1] ** steps)).sqrt() + EPS
-        return mean / (1 - BETAS[0] ** steps) / root
+        seen = [-torch.expm1(steps * math.log(beta)) for beta in BETAS]  # 1 - beta^steps, exact for few steps, too
+        return mean / seen[0] / ((square / seen[1]).sqrt() + EPS)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from fastnst.data import cache as cache_module
-from fastnst.data.cache import PhotoCache
+from fastnst.data.caches.cache import PhotoCache
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.data.photos import PhotoDataset
 from fastnst.data.sources import folder_photos
@@ -120,7 +120,7 @@ def test_several_build_at_once(folder, tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing_half(folder, tmp_path, monkeypatch):
-    from fastnst.data.cache import json as module_json
+    from fastnst.data.caches.cache import json as module_json
 
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")

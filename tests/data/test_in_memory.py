@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastnst.data.in_memory import InMemory
+from fastnst.data.caches.in_memory import InMemory
 from fastnst.data.photos import CentredPhotos, PhotoDataset
 from fastnst.images.reading import open_image, read_image
 

@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from fastnst import free_memory
 from fastnst.networks import TransformerNetwork
 from fastnst.stylization import memory_estimate
 
@@ -32,7 +33,7 @@ def test_limits_of_containers(tmp_path):
     own = tmp_path / "own"
 
     def left():
-        return memory_estimate._left_in_container(tmp_path / "groups", own)
+        return free_memory._left_in_container(tmp_path / "groups", own)
 
     assert left() is None
     write(tmp_path / "groups", memory__max="max", memory__current=7)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from fastnst.benchmark.instruments.timing import interleaved
 from fastnst.benchmark.report.plots import Line, plot
 from fastnst.benchmark.report.tables import table
-from fastnst.data.cache import PhotoCache
+from fastnst.data.caches.cache import PhotoCache
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.data.photos import OpenPhoto, PhotoDataset, collate
 from fastnst.data.sharding import write_shards

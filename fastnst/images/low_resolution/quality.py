@@ -23,9 +23,9 @@ def luminance(picture: Tensor) -> Tensor:
         picture: (N, 3, H, W), RGB in [0, 1]; values outside are clamped.
 
     Returns:
-        (N, 1, H, W), float64.
+        (N, 1, H, W), float64, on the CPU: Apple's GPUs have none.
     """
-    stored = picture.double().clamp(0, 1).mul(255).round()
+    stored = picture.cpu().double().clamp(0, 1).mul(255).round()
     return (16 + 219 / 255 * luma(stored)).round()
 
 

@@ -26,13 +26,16 @@ class StopOnSignals(pl.Callback):
 
     Args:
         abandon: whether to; compiled networks have no layers to stop at.
+        agree_every: steps after which several processes on GPUs, where each has to wait for its own, tell each other of
+            signals; on CPUs they do after every step.
 
     Attributes:
         received: the signal that ended the run, or None.
     """
 
-    def __init__(self, abandon: bool = True) -> None:
+    def __init__(self, abandon: bool = True, agree_every: int = 1) -> None:
         self.abandon = abandon
+        self.agree_every = agree_every
         self.received: int | None = None
         self._before: dict[int, Any] = {}  # handlers by signal
         self._hooks: list[Any] = []
@@ -91,7 +94,8 @@ class StopOnSignals(pl.Callback):
     ) -> None:
         """Several processes stop after the same step, whichever of them received the signal."""
         self._in_vain = False
-        if trainer.world_size > 1:
+        cheap = pl_module.device.type == "cpu" or trainer.global_step % self.agree_every == 0
+        if trainer.world_size > 1 and cheap:
             here = torch.tensor(self.received or 0, device=pl_module.device)
             self.received = int(trainer.strategy.reduce(here, reduce_op="max")) or None
             if self.received is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from torch import Tensor
@@ -133,7 +134,9 @@ class Curves(pl.Callback):
             return
         steps, seconds = step - self._since[0], now - self._since[1]
         photographs = steps * len(pictures_in(batch)) * trainer.world_size
-        values = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("train/")}
+        found = {name: value for name, value in trainer.callback_metrics.items() if name.startswith("train/")}
+        read = torch.stack(list(found.values())).tolist() if found else []  # one wait for a GPU, not many
+        values = dict(zip(found, read, strict=True))
         values |= {f"lr-{type(trainer.optimizers[0]).__name__}": self._learning_rate}
         values |= {"photographs_per_second": photographs / max(seconds, 1e-9)}
         self._log(trainer, values)

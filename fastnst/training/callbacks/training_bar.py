@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from tqdm import tqdm
 
 from fastnst.training.steps.training_module import TrainingModule
@@ -41,12 +42,13 @@ class TrainingBar(pl.Callback):
         if self.bar is None:
             return
         step = trainer.global_step
-        first = self.bar.n - self.bar.initial < 3
+        first = self.bar.n == self.bar.initial
         objective = pl_module.last_objective if isinstance(pl_module, TrainingModule) else None
         if objective is not None and (first or step % self.every_n_steps == 0 or step == trainer.max_steps):
             shown = ("content", "style", "imitation", "pixel", "feature")
-            terms = {name: f"{objective.weighted[name].item():.4g}" for name in shown if name in objective.weighted}
-            self.bar.set_postfix(terms, refresh=False)
+            terms = {name: objective.weighted[name] for name in shown if name in objective.weighted}
+            values = torch.stack(list(terms.values())).tolist() if terms else []  # one wait for a GPU, not many
+            self.bar.set_postfix({name: f"{one:.4g}" for name, one in zip(terms, values, strict=True)}, refresh=False)
         self.bar.update(step - self.bar.n)
         if first or step == trainer.max_steps:
             self.bar.refresh()

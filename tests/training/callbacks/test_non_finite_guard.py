@@ -1,6 +1,7 @@
 """What goes wrong in a training is noticed, named and counted."""
 
 import itertools
+from collections.abc import Container
 
 import pytest
 import torch
@@ -9,23 +10,25 @@ from fastnst.losses.perceptual import CONTENT_DISTANCES
 from fastnst.models.model_file import load_model
 from fastnst.training.callbacks.non_finite_guard import NonFiniteGuard
 from fastnst.training.callbacks.skipped_photos import SkippedPhotos
-from tests.conftest import events, load, same
+from tests.conftest import events, load, same, weights
 
 
 @pytest.fixture
 def break_content(monkeypatch):
     """Makes the content term NaN in the numbered calls (one call for each training step until validation)."""
 
-    def from_to(first: int, last: float) -> None:
-        ordinary, calls = CONTENT_DISTANCES["normalized"], []
+    ordinary = CONTENT_DISTANCES["normalized"]
+
+    def calls_in(numbers: Container[int]) -> None:
+        calls = []
 
         def broken(features, target):
             calls.append(None)
-            return ordinary(features, target) * (torch.nan if first <= len(calls) <= last else 1.0)
+            return ordinary(features, target) * (torch.nan if len(calls) in numbers else 1.0)
 
         monkeypatch.setitem(CONTENT_DISTANCES, "normalized", broken)
 
-    return from_to
+    return calls_in
 
 
 @pytest.fixture
@@ -41,7 +44,7 @@ def history(monkeypatch):
 
 
 def test_a_step_that_is_not_finite_is_skipped_and_counted(train, tmp_path, break_content, history):
-    break_content(2, 2)
+    break_content({2})
     answer = train("trainer.max_steps=4", "validate_every=4", "output_dir=run")
     assert answer.code == 0
     assert (
@@ -55,7 +58,7 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(train, tmp_path, break
 
 def test_repeated_ones_stop_the_run_with_the_term_and_what_to_change(train, tmp_path, break_content, monkeypatch):
     with monkeypatch.context():
-        break_content(3, float("inf"))
+        break_content(range(3, 1000))
         answer = train("trainer.max_steps=50", "validate_every=50", "output_dir=run")
     assert answer.code == 2
     *skipped, last = answer.err.splitlines()
@@ -83,8 +86,10 @@ def test_repeated_ones_stop_the_run_with_the_term_and_what_to_change(train, tmp_
 
 def test_it_goes_back_to_the_very_weights_of_the_last_good_step(train, tmp_path, break_content, history, monkeypatch):
     """Kept after step 4; the steps 8 to 10 are not finite, and after the third the weights are those again."""
-    monkeypatch.setattr(NonFiniteGuard.__init__, "__defaults__", (3, 2, 4))  # patience, tries, keep_every
-    break_content(8, 10)
+    monkeypatch.setattr(
+        NonFiniteGuard.__init__, "__defaults__", (1, 3, 2, 4)
+    )  # and of these: patience, tries, keep_every
+    break_content({8, 9, 10})
     answer = train("trainer.max_steps=11", "validate_every=50", "output_dir=run")
     assert answer.code == 0
     assert "step 9: 3 steps in a row were not finite; continuing with the weights of step 4 and half" in answer.err
@@ -93,3 +98,29 @@ def test_it_goes_back_to_the_very_weights_of_the_last_good_step(train, tmp_path,
     assert not same(history[10], history[9])  # and on from there
     state = load(tmp_path / "run" / "last.ckpt")["optimizer_states"][0]["state"][0]
     assert state["step"].item() == 4 + 1  # the optimiser's moments went back, too
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "muon", "{_target_: torch.optim.Adam, fused: true}"])
+def test_steps_nobody_reads_are_skipped_just_the_same(train, tmp_path, optimizer, break_content):
+    """The same weights, bit for bit, and the same words, whether each step is read or some."""
+    said = {}
+    for every in (1, 4):
+        break_content({3, 6, 7, 10})
+        answer = train("trainer.max_steps=11", "validate_every=11", f"trainer.log_every={every}", "save_every=5",
+                       f"output_dir=run{every}", f"optimizer={optimizer}")  # fmt: skip
+        assert answer.code == 0, answer.err
+        said[every] = answer.err.splitlines()
+    words = "the loss term content/relu3_3 is not finite; the step is skipped"
+    assert said[1] == said[4] == [f"warning: step {n}: {words} ({k} so far)." for k, n in enumerate((2, 5, 6, 9), 1)]
+    assert same(weights(tmp_path / "run1"), weights(tmp_path / "run4"))
+
+
+def test_the_run_stops_in_the_same_step_where_ten_are_read_at_once(train, break_content):
+    """Broken from step 4 on: twice back to good weights, and the end after step 33."""
+    told = []
+    for every in (1, 10):
+        break_content(range(5, 1000))
+        answer = train("trainer.max_steps=60", "validate_every=60", f"trainer.log_every={every}", f"output_dir={every}")
+        assert answer.code == 2
+        told.append(answer.err)
+    assert told[0] == told[1] and "step 33: the loss term" in told[0] and "step 34: the loss term" not in told[0]

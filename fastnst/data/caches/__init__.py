@@ -1,0 +1,1 @@
+"""Photographs that are decoded once: on disk, in memory, on the device that trains."""
