@@ -17,6 +17,9 @@ MOMENTUM = 0.95
 ADAM_SIZE = 0.2
 """Root mean square of an update, as Adam's typically is, so that one learning rate serves both (Liu et al. 2025, "Muon
 is scalable for LLM training", arXiv 2502.16982, section 2.2)."""
+ROW_RATE = 6.0
+"""Learning rate of ``rows`` over that of all else. Ten styles begun from one network, four pictures in a step: with it
+each has its own colours after 100 steps; without it all ten look the same then."""
 BETAS, EPS = (0.9, 0.999), 1e-8
 
 
@@ -47,14 +50,19 @@ class Muon(torch.optim.Optimizer):
     Args:
         parameters: of a network.
         lr: highest learning rate, of the size that Adam's would have.
+        rows: those of ``parameters`` that have a row for each of many styles, of which a step sees only some.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, rows: Iterable[nn.Parameter] = ()) -> None:
         given = list(parameters)
         kernels = [one for one in given if one.ndim == 4 and one.shape[1] > 1]  # not those of single channels
-        chosen = set(map(id, kernels))
+        rows = list(rows)
+        chosen = set(map(id, [*kernels, *rows]))
         others = [one for one in given if id(one) not in chosen]
-        super().__init__([{"params": kernels, "kernels": True}, {"params": others, "kernels": False}], {"lr": lr})
+        groups = [{"params": kernels, "kernels": True}, {"params": others, "kernels": False}]
+        if rows:
+            groups.append({"params": rows, "kernels": False, "lr": ROW_RATE * lr})
+        super().__init__(groups, {"lr": lr})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]

@@ -3,7 +3,9 @@ import copy
 import torch
 from torch import nn
 
-from fastnst.training.muon import Muon, orthogonal
+from fastnst.networks import TransformerNetwork
+from fastnst.training.module import StyleTransferModule
+from fastnst.training.muon import ROW_RATE, Muon, orthogonal
 
 
 def test_orthogonal_keeps_the_singular_vectors_and_levels_the_values():
@@ -40,6 +42,22 @@ def test_the_kernels_of_single_channels_step_by_adam():
     depthwise = nn.Conv2d(4, 4, 3, groups=4)
     optimizer = Muon(depthwise.parameters(), lr=0.1)
     assert [len(group["params"]) for group in optimizer.param_groups] == [0, 2]
+
+
+def test_the_rows_of_many_styles_step_further():
+    network = TransformerNetwork(width=4, residual_blocks=1, styles=3)
+    module = StyleTransferModule(network, lambda stylized, content: stylized.mean(), steps=4, learning_rate=0.01,
+                                 optimizer="muon")  # fmt: skip
+    optimizer = module.configure_optimizers()["optimizer"]
+    before = {name: value.clone() for name, value in network.named_parameters()}
+    for value in network.parameters():
+        value.grad = torch.ones_like(value)
+    optimizer.step()
+    for name, value in network.named_parameters():
+        if value.ndim < 4:  # Adam's first step is the learning rate
+            far = ROW_RATE * 0.01 if value.ndim == 2 else 0.01
+            torch.testing.assert_close(value, before[name] - far, msg=name)
+    assert len(Muon(TransformerNetwork(width=4).parameters(), 0.01).param_groups) == 2
 
 
 def test_a_saved_state_goes_on_where_it_was():

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fastnst.errors import InputError
 from fastnst.losses import Objective
+from fastnst.networks.blocks import InstanceNorm
 from fastnst.training.muon import Muon
 
 SCHEDULES = ("constant", "one_cycle")
@@ -84,7 +85,9 @@ class TrainingModule(pl.LightningModule):
         if callable(self.optimizer):
             optimizer = self.optimizer(parameters, lr=self.learning_rate)
         elif self.optimizer == "muon":
-            optimizer = Muon(parameters, self.learning_rate)
+            norms = [norm for norm in self.network.modules() if isinstance(norm, InstanceNorm)]
+            rows = [values for norm in norms for values in (norm.weight, norm.bias) if values.ndim > 1]
+            optimizer = Muon(parameters, self.learning_rate, rows)
         else:
             optimizer = torch.optim.Adam(parameters, lr=self.learning_rate, fused=self.device.type == "cuda")
         table = tabulate(self.schedule, self.learning_rate, self.steps) if callable(self.schedule) else []
