@@ -167,8 +167,8 @@ class PerceptualLoss(nn.Module):
                 )
             with torch.no_grad():
                 for layer, features in vgg(picture, list(self.style_layers)).items() if self.style_layers else ():
-                    for term, value in zip(STATISTICS, functional.gram_and_moments(features), strict=True):
-                        described.setdefault(_buffer(term, layer), []).append(value)
+                    for term, found in zip(STATISTICS, functional.gram_and_moments(features), strict=True):
+                        described.setdefault(_buffer(term, layer), []).append(found)
                 if self.terms:
                     view = {"picture": picture, **(vgg(picture, self.term_layers) if self.term_layers else {})}
                     self.views.append({key: _buffer(f"view_{len(self.views)}", key) for key in view})
