@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 
-from fastnst.data import cache as cache_module
+from fastnst.data.caches import cache as cache_module
 from fastnst.data.caches.cache import PhotoCache
 from fastnst.data.datamodule import PhotoDataModule
 from fastnst.data.photos import PhotoDataset
