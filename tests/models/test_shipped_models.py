@@ -13,23 +13,25 @@ from fastnst.features.fidelity import content_kept
 from fastnst.images.reading import read_image
 from fastnst.images.resizing import resize_short_side
 from fastnst.losses.functional import gram_matrix
-from fastnst.models.model_file import BASE, SHIPPED, load_enlarger, load_model
+from fastnst.models.model_file import BASE, PAINTINGS, SHIPPED, load_enlarger, load_model
+from fastnst.models.styles import pick, style_names
 from fastnst.styles import NAMES, picture_path
 from tests.conftest import PROJECT
 
-MODELS = sorted(path.stem for path in SHIPPED.glob("*.ckpt") if path.stem != BASE and "enlarge" not in path.stem)
+SINGLE = [path.stem for path in SHIPPED.glob("*.ckpt") if "enlarge" not in path.stem]
+MODELS = sorted({*SINGLE} - {BASE, PAINTINGS})
 SMALL = "_slim"
 """How names of models of network=slim end."""
 
 
 def test_which_are_shipped():
-    assert "mosaic" in MODELS and len(MODELS) >= 3
+    assert "mosaic" in MODELS and "candy" in MODELS
     assert {name.removesuffix(SMALL) for name in MODELS} <= set(NAMES) and "mosaic_slim" in MODELS
     described = (PROJECT / "checkpoints" / "README.md").read_text(encoding="utf-8")
     assert (
         set(re.findall(r"^\| `(\w+)` \|", described, re.M))
         == {path.stem for path in SHIPPED.glob("*.ckpt")}
-        > {*MODELS, BASE}
+        > {*MODELS, BASE, PAINTINGS}
     )
 
 
@@ -62,14 +64,23 @@ def test_card(name):
     assert not re.search(r'"/|[A-Z]:\\', json.dumps(card))  # no absolute path of the machine that trained it
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_the_picture_wears_the_style(name):
+def test_all_styles_in_one_network():
+    model = load_model(SHIPPED / f"{PAINTINGS}.ckpt")
+    assert sorted(style_names(model)) == sorted(NAMES) and model.thumbnail.shape[:2] == (len(NAMES), 3)
+    assert " style=many " in model.card["command"] and not re.search(r'"/|[A-Z]:\\', json.dumps(model.card))
+    assert (SHIPPED / f"{PAINTINGS}.ckpt").stat().st_size <= 4e6
+    assert all(0 < style["held_out"]["style"] < 2.0 for style in model.card["styles"])
+
+
+@pytest.mark.parametrize(("name", "painted"), [*((name, None) for name in MODELS), *((PAINTINGS, name) for name in NAMES)])
+def test_the_picture_wears_the_style(name, painted):
     """By another measure than the one trained on, cosine of Gram matrices, nearer to its painting than the photo is."""
     vgg = VGG(["relu1_1", "relu2_1", "relu3_1"], load_vgg_weights())
     photo = resize_short_side(read_image(next(path for path in sample_photos() if path.stem == "chelsea")), 192)
-    style = resize_short_side(read_image(picture_path(name.removesuffix(SMALL))), 512)
+    style = resize_short_side(read_image(picture_path(painted or name.removesuffix(SMALL))), 512)
+    model = load_model(SHIPPED / f"{name}.ckpt")
     with torch.no_grad():
-        stylized = load_model(SHIPPED / f"{name}.ckpt").network(photo[None]).clamp(0, 1)
+        stylized = (pick(model, {painted: 1.0}) if painted else model).network(photo[None]).clamp(0, 1)
         pictures = [vgg(picture) for picture in (style[None], photo[None], stylized)]
 
     def likeness(layer: str, index: int) -> float:
