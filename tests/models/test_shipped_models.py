@@ -69,10 +69,13 @@ def test_all_styles_in_one_network():
     assert sorted(style_names(model)) == sorted(NAMES) and model.thumbnail.shape[:2] == (len(NAMES), 3)
     assert " style=many " in model.card["command"] and not re.search(r'"/|[A-Z]:\\', json.dumps(model.card))
     assert (SHIPPED / f"{PAINTINGS}.ckpt").stat().st_size <= 4e6
-    assert all(0 < style["held_out"]["style"] < 2.0 for style in model.card["styles"])
+    fidelity = [style["fidelity"] for style in model.card["styles"]]
+    assert all(one["content"] > 0.4 and one["style"] < 0.6 * one["photograph_style"] for one in fidelity)
 
 
-@pytest.mark.parametrize(("name", "painted"), [*((name, None) for name in MODELS), *((PAINTINGS, name) for name in NAMES)])
+@pytest.mark.parametrize(
+    ("name", "painted"), [*((name, None) for name in MODELS), *((PAINTINGS, name) for name in NAMES)]
+)
 def test_the_picture_wears_the_style(name, painted):
     """By another measure than the one trained on, cosine of Gram matrices, nearer to its painting than the photo is."""
     vgg = VGG(["relu1_1", "relu2_1", "relu3_1"], load_vgg_weights())
