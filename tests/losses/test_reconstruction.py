@@ -5,7 +5,7 @@ import torch
 
 from fastnst.errors import InputError
 from fastnst.features import VGG, load_vgg_weights
-from fastnst.losses.reconstruction import ReconstructionLoss
+from fastnst.losses.reconstruction import ReconstructionLoss, lattice
 
 
 def test_every_term_by_hand():
@@ -27,10 +27,24 @@ def test_every_term_by_hand():
     assert "feature" not in squared.terms
 
 
+def test_a_lattice_by_its_phases():
+    """By strided slices; a lattice of period 3 is found, what every phase has alike is not."""
+    a, b = torch.rand(2, 2, 3, 12, 15, generator=torch.Generator().manual_seed(0)).unbind()
+    means = torch.stack([(a - b)[..., row::3, column::3].mean((0, 2, 3)) for row in range(3) for column in range(3)])
+    terms = ReconstructionLoss(None, {}, 1.0, 0.0, 0.0, lattice_weight=2.0, factor=3)(a, b)
+    torch.testing.assert_close(terms.terms["lattice"], ((means - means.mean(0)) ** 2).mean())
+    torch.testing.assert_close(terms.total, (a - b).abs().mean() + 2 * terms.terms["lattice"])
+    dotted = torch.zeros(1, 1, 12, 12)
+    dotted[..., ::3, ::3] = 0.09
+    assert lattice(dotted, 3) == pytest.approx(0.08 * 0.01) and lattice(dotted + 0.5, 3) > 7e-4
+    assert lattice(torch.full((1, 3, 6, 6), 0.5), 3) == 0
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"pixel_weight": -1.0}, "expected numbers of at least 0"),
+        ({"lattice_weight": -1.0}, "expected numbers of at least 0"),
         ({"pixel_weight": 0.0}, "are both zero"),
         ({"pixel_distance": "far"}, "expected one of l1, squared"),
     ],
