@@ -18,10 +18,13 @@ PIXEL_DISTANCES = {
     "l1": lambda difference: difference.abs().mean(),
     "squared": lambda difference: difference.square().mean(),
 }
+WINDOW = 8
+"""Side of a window of :func:`lattice` in pixels before enlargement: a lattice changes with the brightness below it, and
+over a whole crop black and white cancel."""
 
 
 def lattice(difference: Tensor, factor: int) -> Tensor:
-    """How far the ``factor`` x ``factor`` phases of an error differ in their means: the variance, mean over channels.
+    """How far the ``factor`` x ``factor`` phases of an error differ in their local means: the variance, mean over windows.
 
     Sub-pixel convolution makes every phase with weights of its own; what their means have apart shows as a lattice, of
     which features after a pooling see little. Ours.
@@ -29,8 +32,10 @@ def lattice(difference: Tensor, factor: int) -> Tensor:
     Args:
         difference: (N, C, H, W), height and width multiples of ``factor``.
     """
-    means = F.pixel_unshuffle(difference, factor).mean(dim=(0, 2, 3)).unflatten(0, (difference.shape[1], -1))
-    return means.var(dim=1, correction=0).mean()
+    phases = F.pixel_unshuffle(difference, factor)
+    height, width = (min(side, WINDOW) for side in phases.shape[-2:])
+    means = F.avg_pool2d(phases, (height, width)).unflatten(1, (difference.shape[1], -1))
+    return means.var(dim=2, correction=0).mean()
 
 
 class ReconstructionLoss(nn.Module):
