@@ -24,7 +24,7 @@ over a whole crop black and white cancel."""
 
 
 def lattice(difference: Tensor, factor: int) -> Tensor:
-    """How far the ``factor`` x ``factor`` phases of an error differ in their local means: the variance, mean over windows.
+    """How far the ``factor`` x ``factor`` phases of an error differ in the means of windows: their variance.
 
     Sub-pixel convolution makes every phase with weights of its own; what their means have apart shows as a lattice, of
     which features after a pooling see little. Ours.
