@@ -18,7 +18,7 @@ PIXEL_DISTANCES = {
     "l1": lambda difference: difference.abs().mean(),
     "squared": lambda difference: difference.square().mean(),
 }
-WINDOW = 8
+WINDOW = 4
 """Side of a window of :func:`lattice` in pixels before enlargement: a lattice changes with the brightness below it, and
 over a whole crop black and white cancel."""
 
