@@ -71,8 +71,41 @@ class Conv2d(nn.Conv2d):
         padding = self.padding
         assert isinstance(padding, tuple), "pixels, not 'same' or 'valid'"
         if self.padding_mode != "zeros":
-            input, padding = F.pad(input, self._reversed_padding_repeated_twice, self.padding_mode), (0, 0)
+            if self.padding_mode == "reflect" and torch.is_grad_enabled():
+                input, padding = _Reflected.apply(input, padding), (0, 0)
+            else:
+                input, padding = F.pad(input, self._reversed_padding_repeated_twice, self.padding_mode), (0, 0)
         return convolution(input, weight, self.stride, bias, padding, self.groups)
+
+
+class _Reflected(torch.autograd.Function):
+    """Padding by reflection, whose gradient folds the border back onto the strips that it shows, in the order in memory
+    that it has: torch's own fills a new tensor, and copies what lies with its channels last twice."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, padding: tuple[int, int]) -> Tensor:
+        ctx.padding = padding
+        below, right = padding
+        return F.pad(x, (right, right, below, below), "reflect")
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        below, right = ctx.padding
+        width = gradient.shape[3] - 2 * right
+        before, inside, after = (_folded(part, 2, below) for part in gradient.split((right, width, right), dim=3))
+        inside.narrow(3, 1, right).add_(before.flip(3))
+        inside.narrow(3, width - 1 - right, right).add_(after.flip(3))
+        return inside, None
+
+
+def _folded(padded: Tensor, dim: int, more: int) -> Tensor:
+    """Without ``more`` places at both ends of a dimension, which are added where they were reflected from."""
+    size = padded.shape[dim] - 2 * more
+    inside = padded.narrow(dim, more, size).clone()
+    inside.narrow(dim, 1, more).add_(padded.narrow(dim, 0, more).flip(dim))
+    inside.narrow(dim, size - 1 - more, more).add_(padded.narrow(dim, more + size, more).flip(dim))
+    return inside
 
 
 class _ByNnpack(torch.autograd.Function):

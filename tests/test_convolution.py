@@ -65,6 +65,16 @@ def test_only_the_gradients_asked_for():
             close(one, other)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_reflection_and_its_gradient_are_torchs(layout):
+    layer = Conv2d(3, 4, 9, padding=4, padding_mode="reflect").double()
+    x = torch.randn(2, 3, 11, 7, dtype=torch.double).to(memory_format=layout).requires_grad_()
+    expected = nn.Conv2d._conv_forward(layer, x, layer.weight, layer.bias)
+    found, gradient = layer(x), torch.randn_like(expected)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(one, x, gradient)[0] for one in (found, expected)))
+
+
 def test_without_a_bias():
     (x, kernel, _), _ = tensors(1, 16, 16, 3, 26, 0)
     found, expected = convolution(x, kernel), F.conv2d(x.double(), kernel.double())

@@ -147,8 +147,30 @@ def under_motion(add) -> None:
     add("--style", type=Path, help="the models' style picture, where it is none of the shipped ones")
 
 
+def cyclegan(add) -> None:
+    """a CycleGAN for a painter against our network for one of the painter's pictures, at equal time"""
+    add("--photos", type=Path, metavar="DIR", help="folder of photographs for both (default: scikit-image's samples)")
+    add("--held-out", type=Path, metavar="DIR", help="photographs to measure on (default: scikit-image's samples)")
+    add("--count", type=int, default=40, help="at most so many of them (default: 40)")
+    add("--style", default="mosaic", help="the painter, one of the shipped styles (default: mosaic)")
+    add("--paintings", type=int, default=64, help="so many of the painter's pictures for CycleGAN (default: 64)")
+    add("--size", type=int, default=256, help="shorter side of all pictures in pixels (default: 256)")
+    add("--experiment", default="quick", help="our recipe, a file in configs/train/experiment/ (default: quick)")
+    add("--override", action="append", default=[], metavar="KEY=VALUE", help="a setting of our training; repeatable")
+    add("--minutes", type=float, help="how long CycleGAN trains, processor time on a CPU (default: as ours)")
+    add("--crop", type=int, default=128, help="side of CycleGAN's crops in pixels (default: 128)")
+    add("--width", type=int, default=32, help="of its networks (default: 32; the paper's is 64)")
+    add("--blocks", type=int, default=6, help="residual blocks of its generators (default: 6, the paper's for 128)")
+    add("--keep", type=Path, metavar="DIR", default=Path("outputs/benchmark/cyclegan"),
+        help="keep paintings and trainings here, and go on with those there (default: %(default)s)")  # fmt: skip
+    add("--sheet", type=Path, metavar="FILE", help="lay out the pictures here")
+
+
 COMMANDS = {
-    **{command.__name__: command for command in (objective, paintings, speed, frontier, data, learning, cluster)},
+    **{
+        command.__name__: command
+        for command in (objective, paintings, cyclegan, speed, frontier, data, learning, cluster)
+    },
     "train": train_step,
     "stylize": one_picture,
     "enlarge": against_originals,

@@ -9,13 +9,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from fastnst.errors import InputError
 from fastnst.export.agreement import Difference, compare, painter_of, require_small
 from fastnst.export.traceable import Traceable, TraceableEnlarger
-from fastnst.models.model_file import FORMAT, FORMAT_VERSION, AnyModel, Model, read_model
+from fastnst.models.model_file import FORMAT, FORMAT_VERSION, AnyModel, Model, as_bytes, read_model
+from fastnst.models.safetensors_file import as_safetensors
 from fastnst.writing import written_whole
 
 CARD = "fastnst.card"
@@ -78,13 +78,15 @@ def export_safetensors(
     """
     network = model.network
     dtype = torch.float16 if half else torch.float32
-    tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in network.state_dict().items()}
-    if model.thumbnail is not None:
-        tensors["thumbnail"] = (model.thumbnail.clamp(0, 1) * 255).round().to(torch.uint8).contiguous()
-    card = {**model.card, "network": {"name": network.name, "arguments": dict(network.arguments)}}
-    metadata = {"format": FORMAT, "version": str(FORMAT_VERSION), "card": json.dumps(card)}
+    content = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "card": {**model.card, "network": {"name": network.name, "arguments": dict(network.arguments)}},
+        "weights": {name: value.detach().to("cpu", dtype).contiguous() for name, value in network.state_dict().items()},
+        "thumbnail": None if model.thumbnail is None else as_bytes(model.thumbnail),
+    }
     with _exported(path, overwrite) as beside:
-        save_file(tensors, beside, metadata)
+        beside.write_bytes(as_safetensors(content))
         difference = compare(painter_of(model), painter_of(read_model(beside)), network.arguments.get("styles"))
         require_small(difference, reduced=half)
     return difference

@@ -17,25 +17,41 @@ def gram_matrix(features: Tensor) -> Tensor:
     Returns:
         (N, C, C), float32, also where autocast computes in half precision.
     """
-    n, c, h, w = features.shape
+    return gram_and_moments(features)[0]
+
+
+def gram_and_moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`gram_matrix` (N, C, C) of features (N, C, H, W), and each channel's mean and deviation, (N, 2, C).
+
+    The moments are those of Huang & Belongie 2017 (arXiv 1703.06868): a Gram matrix weighs channels by their energy
+    squared, so that it hardly sees the faint ones; these do. The variance is the mean square, from the Gram matrix's
+    diagonal, less the mean's square; it counts as at least a millionth of the mean square, which rounding leaves of it.
+    """
+    c, places = features.shape[1], features.shape[2] * features.shape[3]
     device = features.device.type if torch.amp.is_autocast_available(features.device.type) else "cpu"
     with torch.autocast(device, enabled=False):  # which would sum in half precision
-        flat = features.float().reshape(n, c, h * w)
-        return _InnerProducts.apply(flat) / (c * h * w)
+        products, sums = _ProductsAndSums.apply(features.flatten(2))
+        mean, square = sums / places, products.diagonal(dim1=1, dim2=2) / places
+        variance = (square - mean.square()).clamp(min=1e-6 * square)
+        deviation = (variance + torch.finfo(torch.float32).tiny).sqrt()
+        return products / (c * places), torch.stack([mean, deviation], dim=1)
 
 
-class _InnerProducts(torch.autograd.Function):
-    """F F^T of (N, C, P), whose gradient is (G + G^T) F: one product where autograd, for two factors, has two."""
+class _ProductsAndSums(torch.autograd.Function):
+    """F F^T and the rows' sums of (N, C, P), in float32; the gradient (G + G^T) F + s is one product, kept in F's
+    precision and order in memory, where autograd, for two factors and two moments, makes several passes."""
 
     @staticmethod
-    def forward(ctx: Any, flat: Tensor) -> Tensor:
+    def forward(ctx: Any, flat: Tensor) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(flat)
-        return torch.bmm(flat, flat.transpose(1, 2))
+        whole = flat.float() if flat.dtype.itemsize < 4 else flat
+        return torch.bmm(whole, whole.transpose(1, 2)), whole.sum(dim=2)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, of_products: Tensor, of_sums: Tensor) -> Tensor:
         (flat,) = ctx.saved_tensors
-        return torch.bmm(gradient + gradient.transpose(1, 2), flat)
+        both = (of_products + of_products.transpose(1, 2)).to(flat.dtype)
+        return torch.baddbmm(of_sums.to(flat.dtype)[:, None], flat.transpose(1, 2), both).transpose(1, 2)
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -80,20 +96,11 @@ def normalized_content_loss(
     return (each.sum(dim=1) / varies.sum(dim=1).clamp(min=1)).pow(power).mean()
 
 
-def moments(features: Tensor) -> Tensor:
-    """Mean and deviation of each channel (N, C, H, W): (N, 2, C), as in Huang & Belongie 2017 (arXiv 1703.06868).
-
-    A Gram matrix weighs channels by their energy squared, so that it hardly sees the faint ones; these do.
-    """
-    variance, mean = torch.var_mean(features.float(), dim=(2, 3), correction=0)
-    return torch.stack([mean, (variance + torch.finfo(torch.float32).tiny).sqrt()], dim=1)
-
-
 def style_loss(gram: Tensor, target: Tensor) -> Tensor:
     """Squared Frobenius norm of the difference of Gram matrices, mean over pictures (Johnson et al. 2016, equation 4).
 
     Args:
-        gram: (N, C, C), or other statistics: the :func:`moments` (N, 2, C).
+        gram: (N, C, C), or other statistics: the moments (N, 2, C).
         target: (C, C) or (N, C, C).
     """
     return (gram - target).square().sum(dim=(-2, -1)).mean()

@@ -16,8 +16,8 @@ from fastnst.losses import functional
 
 CONTENT_LAYERS = {"relu3_3": 1.0}
 STYLE_LAYERS = {"relu1_2": 1.0, "relu2_2": 1.0, "relu3_3": 1.0, "relu4_3": 1.0}
-STATISTICS = {"style": functional.gram_matrix, "moments": functional.moments}
-"""What is compared with the style picture, by the term that compares it."""
+STATISTICS = ("style", "moments")
+"""The terms that compare with the style picture what :func:`~fastnst.losses.functional.gram_and_moments` gives."""
 CONTENT_DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "normalized": functional.normalized_content_loss,
     "relative": functional.relative_content_loss,
@@ -167,8 +167,8 @@ class PerceptualLoss(nn.Module):
                 )
             with torch.no_grad():
                 for layer, features in vgg(picture, list(self.style_layers)).items() if self.style_layers else ():
-                    for term, statistics in STATISTICS.items():
-                        described.setdefault(_buffer(term, layer), []).append(statistics(features))
+                    for term, value in zip(STATISTICS, functional.gram_and_moments(features), strict=True):
+                        described.setdefault(_buffer(term, layer), []).append(value)
                 if self.terms:
                     view = {"picture": picture, **(vgg(picture, self.term_layers) if self.term_layers else {})}
                     self.views.append({key: _buffer(f"view_{len(self.views)}", key) for key in view})
@@ -203,12 +203,13 @@ class PerceptualLoss(nn.Module):
         """The objective of each of N pictures by itself, with the style of each; otherwise as :meth:`forward`."""
         targets, features = self.content_features(content), self.vgg(stylized)
 
-        def of(n: int, maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            return {layer: values[n : n + 1] for layer, values in maps.items()}
+        def one_by_one(maps: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+            # Slices would each have a gradient as large as the whole.
+            split = {layer: values.split(1) for layer, values in maps.items()}
+            return [{layer: values[n] for layer, values in split.items()} for n in range(len(styles))]
 
-        return [
-            self._compare(stylized[n : n + 1], of(n, features), of(n, targets), style) for n, style in enumerate(styles)
-        ]
+        each = zip(stylized.split(1), one_by_one(features), one_by_one(targets), styles, strict=True)
+        return [self._compare(*one) for one in each]
 
     def _compare(
         self, stylized: Tensor, features: Mapping[str, Tensor], targets: Mapping[str, Tensor], style: int
@@ -220,9 +221,9 @@ class PerceptualLoss(nn.Module):
             layers[f"content/{layer}"] = compare_content(features[layer], targets[layer])
             terms["content"] = terms["content"] + weight * layers[f"content/{layer}"]
         for layer, weight in self.style_layers.items():
-            for term, statistics in STATISTICS.items():
+            for term, value in zip(STATISTICS, functional.gram_and_moments(features[layer]), strict=True):
                 target = self.get_buffer(_buffer(term, layer))[style]
-                layers[f"{term}/{layer}"] = compare_style(statistics(features[layer]), target)
+                layers[f"{term}/{layer}"] = compare_style(value, target)
                 terms[term] = terms[term] + weight * layers[f"{term}/{layer}"]
         terms["total_variation"] = functional.total_variation(self.tv_range * stylized, self.tv_form)
         if self.terms:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -11,17 +10,17 @@ from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from fastnst import __version__
 from fastnst.errors import InputError
 from fastnst.models.foreign import from_foreign
+from fastnst.models.hub import FILE, SCHEME, fetch
 from fastnst.models.releases import RELEASES, download
+from fastnst.models.safetensors_file import SAFETENSORS, as_safetensors, read_safetensors
 from fastnst.networks import AnyEnlarger, OwnNetwork, TransformerNetwork, adapted, build_network
 from fastnst.places import PACKAGE, home, shipped
 from fastnst.untrusted import (
-    LARGEST_CARD,
     LARGEST_FILE,
     LONGEST_NAME,
     Untrusted,
@@ -74,7 +73,7 @@ def save_model(
     Kernels are kept in half precision; biases and the norms' scales, of 300 values one, in float32.
 
     Args:
-        path: replaced if it exists; who must not replace a file asks first.
+        path: replaced if it exists; who must not replace a file asks first; what ends in ``.safetensors`` is one.
         network: its class is found again by the card's ``network`` entry, which this function writes; one of somebody's
             own class is not, see :func:`load_model`.
         card: plain values only (numbers, strings, lists, dicts).
@@ -96,16 +95,21 @@ def save_model(
             }
         ),
         "weights": {name: _short(value.detach().float().cpu()) for name, value in network.state_dict().items()},
-        "thumbnail": None if thumbnail is None else (thumbnail.clamp(0, 1) * 255).round().to(torch.uint8).cpu(),
+        "thumbnail": None if thumbnail is None else as_bytes(thumbnail),
     }
     for style in (content["card"].get("style"), *content["card"].get("styles", [])):
         if isinstance(style, dict) and not is_plain_name(style.get("name")):  # as load_model wants it
             name = str(style.get("name")).translate(dict.fromkeys(map(ord, "/\\:"), "_")).lstrip(".")
             style["name"] = name[:LONGEST_NAME] or "unnamed"
+    whole = as_safetensors(content) if Path(path).suffix.lower() == SAFETENSORS else _as_checkpoint(content)
+    with written_whole(path) as beside:
+        beside.write_bytes(whole)
+
+
+def _as_checkpoint(content: dict[str, Any]) -> memoryview:
     whole = io.BytesIO()  # torch's own writer answers a full disk with an abort of its bookkeeping
     torch.save(content, whole)
-    with written_whole(path) as beside:
-        beside.write_bytes(whole.getbuffer())
+    return whole.getbuffer()
 
 
 def _short(weights: Tensor) -> Tensor:
@@ -163,7 +167,7 @@ def read_model(path: str | os.PathLike, network: nn.Module | None = None) -> Any
         raise InputError(f"{path} has more than the {LARGEST_FILE:,} bytes that are read of a model file: train anew.")
     if path.suffix.lower() == ".onnx":
         raise InputError(f"{path} is a model for other programs: give the model.ckpt that it was exported from.")
-    content = _load_safetensors(path) if path.suffix.lower() == ".safetensors" else _load(path)
+    content = read_safetensors(path, FORMAT) if path.suffix.lower() == SAFETENSORS else _load(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         if isinstance(content, dict) and "pytorch-lightning_version" in content:
             raise InputError(f"{path} is a file to resume training from: stylize with the model.ckpt beside it.")
@@ -200,6 +204,11 @@ def _take_in(network: nn.Module | None, card: dict[str, Any]) -> TransformerNetw
     return None if network is None else adapted(network)
 
 
+def as_bytes(thumbnail: Tensor) -> Tensor:
+    """From [0, 1] to the 8-bit values that a file holds."""
+    return (thumbnail.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+
+
 def _as_picture(thumbnail: Tensor, styles: int | None) -> Tensor:
     expected = (3,) if styles is None else (styles, 3)
     if thumbnail.dtype != torch.uint8 or thumbnail.shape[:-2] != expected or 0 in thumbnail.shape:
@@ -215,12 +224,21 @@ def model_folders() -> tuple[Path, ...]:
 def find_model(name: str) -> Path:
     """A model file by path, or by name in one of :func:`model_folders`, with or without ``.ckpt``, else by download.
 
+    Also of a folder, such as that of a training, and of a repository on the Hugging Face Hub: ``hf://OWNER/NAME``.
+
     Raises:
         InputError: there is none, and the message lists those that are found by name; or it cannot be downloaded.
     """
     for candidate in (folder / file for folder in (Path(), *model_folders()) for file in (name, f"{name}.ckpt")):
         if candidate.is_file():
             return candidate
+    if name.startswith(SCHEME):
+        return fetch(name)
+    if Path(name).is_dir():
+        for candidate in (Path(name, file) for file in (FILE, "model.ckpt")):
+            if candidate.is_file():
+                return candidate
+        raise InputError(f"the folder {name} holds no model: expected {FILE} or model.ckpt in it.")
     if (released := name.removesuffix(".ckpt")) in RELEASES:
         return download(released, home() / "checkpoints")
     known = {file.stem for folder in model_folders() for file in folder.glob("*.ckpt")} | RELEASES.keys()
@@ -269,25 +287,3 @@ def _kind_of_picture(path: Path) -> str | None:
             return picture.format
     except Exception:  # whatever Pillow raises, it is no picture
         return None
-
-
-def _load_safetensors(path: Path) -> dict[str, Any]:
-    """The same content as of a model.ckpt; of a file without our card its weights alone."""
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-            metadata = file.metadata() or {}
-        if metadata.get("format") != FORMAT:
-            return weights
-        thumbnail = weights.pop("thumbnail", None)
-        if len(metadata["card"]) > LARGEST_CARD:
-            raise Untrusted(f"its card has more than {LARGEST_CARD:,} characters")
-        card = json.loads(metadata["card"])
-        weights = {name: value.float() for name, value in weights.items()}
-        return {
-            "format": FORMAT, "version": int(metadata["version"]), "card": card, "weights": weights,
-            "thumbnail": thumbnail,
-        }  # fmt: skip
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path} is damaged or not a model file ({reason}): export it again.") from None

@@ -1,4 +1,4 @@
-"""Copy a trained model to ``checkpoints/``, never over another."""
+"""Hand a trained model on: to ``checkpoints/``, or as a folder for the Hugging Face Hub; never over another."""
 
 from __future__ import annotations
 
@@ -8,6 +8,28 @@ import tempfile
 from pathlib import Path
 
 from fastnst.errors import InputError
+from fastnst.models.hub import FILE
+from fastnst.models.model_file import Model, save_model
+from fastnst.writing import written_whole
+
+README = """---
+library_name: fastnst
+pipeline_tag: image-to-image
+tags: [style-transfer]
+---
+# {name}
+
+A network of [fast neural style transfer](https://arxiv.org/abs/1603.08155): it paints photographs as `{name}`.
+`{file}` holds its weights and, in its metadata, how it was made; there is no code in it.
+
+```python
+import fastnst  # pip install 'fastnst[hub]'
+
+stylize = fastnst.Stylizer.from_pretrained("OWNER/NAME")  # of this repository
+stylize("photo.jpg").save("painted.png")
+```
+"""
+"""The page of a repository; the lines above it are what the Hub reads (huggingface.co/docs/hub/model-cards)."""
 
 
 def publish(model: Path, name: str, folder: Path = Path("checkpoints")) -> Path:
@@ -48,3 +70,20 @@ def check_publishable(name: str, folder: Path = Path("checkpoints")) -> Path:
     if target.exists():
         raise InputError(f"publish={name}: {target} exists and is not replaced; choose another name.")
     return target
+
+
+def write_folder(folder: Path, model: Model, overwrite: bool = False) -> Path:
+    """Write ``model.safetensors`` and ``README.md``, the page of a repository, into a folder, and return it.
+
+    Raises:
+        InputError: one of them is there and ``overwrite`` is false, or they cannot be written.
+    """
+    page = folder / "README.md"
+    for path in (folder / FILE, page):
+        if path.exists() and not overwrite:
+            raise InputError(f"{path} exists: give another folder, or overwrite=True to replace it.")
+    name = (model.card.get("style") or {"name": "several styles"})["name"]
+    save_model(folder / FILE, model.network, model.card, model.thumbnail)
+    with written_whole(page) as beside:
+        beside.write_text(README.format(name=name, file=FILE), encoding="utf-8")
+    return folder

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from fastnst.convolution import Conv2d
 
@@ -40,6 +43,11 @@ class InstanceNorm(nn.Module):
             style: (N, S), the share of each style in each picture's parameters; None where there are no rows.
             statistics: mean and biased variance, (N, C, 1, 1) each, instead of those of ``x``.
         """
+        if statistics is None and x.device.type == "cpu" and _lies_channels_last(x):  # torch would copy to and fro
+            shares = x.new_ones(len(x), 1) if style is None else style
+            weight, bias = (shares.to(rows) @ rows.view(-1, x.shape[1]) for rows in (self.weight, self.bias))
+            each = zip(x.split(1), weight, bias, strict=True)
+            return torch.cat([F.batch_norm(one, None, None, w, b, training=True, eps=self.eps) for one, w, b in each])
         if style is not None:
             weight, bias = (style.to(rows) @ rows for rows in (self.weight, self.bias))
             return torch.addcmul(bias[..., None, None], F.instance_norm(x, eps=self.eps), weight[..., None, None])
@@ -48,6 +56,10 @@ class InstanceNorm(nn.Module):
         mean, variance = statistics
         scale = self.weight[:, None, None] * torch.rsqrt(variance + self.eps)
         return (x - mean) * scale + self.bias[:, None, None]
+
+
+def _lies_channels_last(x: Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 class Chain(nn.Sequential):
@@ -98,12 +110,42 @@ class ResidualBlock(nn.Module):
         return x + self.body(x, style)
 
 
+class RevivingReLU(nn.ReLU):
+    """ReLU, with some gradient where it gives 0.
+
+    The decoder's channels can all be negative in one region, the darkest or the brightest of a picture. What remains
+    there is a flat patch in the colour of the last convolution's bias, and without a gradient it would stay for good.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return _RevivingReLU.apply(x) if torch.is_grad_enabled() and x.requires_grad else super().forward(x)
+
+
+class _RevivingReLU(torch.autograd.Function):
+    LEAK = 0.1
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        result = torch.relu(x)
+        ctx.save_for_backward(result)
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return torch.ops.aten.leaky_relu_backward(gradient, *ctx.saved_tensors, _RevivingReLU.LEAK, True)
+
+
 class UpsampleBlock(Chain):
     """Doubles height and width: nearest neighbour, then convolution (Odena et al. 2016: no checkerboard)."""
 
     def __init__(self, in_channels: int, out_channels: int, styles: int | None = None) -> None:
         super().__init__(
-            nn.Upsample(scale_factor=2, mode="nearest"), *ConvBlock(in_channels, out_channels, 3, styles=styles)
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            reflected_conv(in_channels, out_channels, 3),
+            InstanceNorm(out_channels, styles),
+            RevivingReLU(inplace=True),
         )
 
 
@@ -114,7 +156,7 @@ class TransposedBlock(Chain):
         super().__init__(
             nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1),
             InstanceNorm(out_channels, styles),
-            nn.ReLU(inplace=True),
+            RevivingReLU(inplace=True),
         )
 
 

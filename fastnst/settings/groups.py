@@ -112,7 +112,7 @@ class TrainerSettings:
     num_nodes: int
     strategy: str
     precision: str
-    channels_last: bool
+    channels_last: Any  # true, false, or auto
     compile: bool
     max_steps: int
     log_every: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +14,9 @@ from torch import Tensor
 
 from fastnst.errors import InputError, is_out_of_memory
 from fastnst.images.resizing import resize
+from fastnst.models.hub import as_address
 from fastnst.models.model_file import Model, find_model, load_model
+from fastnst.models.publishing import write_folder
 from fastnst.models.styles import pick, style_names
 from fastnst.networks import OwnNetwork
 from fastnst.networks.transformer import MINIMUM_SIZE
@@ -86,6 +89,48 @@ class Stylizer:
         self.network = self.networks[0]
         fast = engine == "auto"
         self.engines = [CpuEngine(one) if fast and CpuEngine.takes(one) else None for one in self.networks]
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | os.PathLike,
+        device: str | torch.device | None = None,
+        *,
+        revision: str | None = None,
+        **options: Any,
+    ) -> Stylizer:
+        """A stylizer of a model file, a folder with one, a model's name, or a repository on the Hugging Face Hub.
+
+        Args:
+            name: what :func:`~fastnst.models.model_file.find_model` takes, or ``OWNER/NAME`` of a repository whose
+                ``model.safetensors`` is fetched, once; what lies here under that name comes first.
+            device: as of the class; ``options`` are its others.
+            revision: branch, tag or commit of the repository; None: its newest state.
+
+        Raises:
+            InputError: as of the class; for a repository, huggingface_hub is missing or does not get the file.
+        """
+        return cls(find_model(as_address(os.fspath(name), revision)), device, **options)
+
+    def save_pretrained(self, folder: str | os.PathLike, overwrite: bool = False) -> Path:
+        """Write the model as a folder that :meth:`from_pretrained` reads, and that can become a repository on the Hub.
+
+        It holds ``model.safetensors`` (weights, card, style picture) and ``README.md``, the repository's page. A model
+        of many styles is written with all of them.
+
+        Args:
+            folder: made if it is missing.
+            overwrite: replace these two where they are there already.
+
+        Returns:
+            The folder.
+
+        Raises:
+            InputError: one of them is there, they cannot be written, or this is a mixture of several models.
+        """
+        if len(self.networks) > 1:
+            raise InputError(f"a mixture of {len(self.networks)} models is no one model: save each of them by itself.")
+        return write_folder(Path(folder), self.many, overwrite)
 
     def set_shares(self, shares: Mapping[str, float]) -> None:
         """From now on, paint in another style or mixture of the model of many styles this was made with.

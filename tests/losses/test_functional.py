@@ -39,7 +39,7 @@ def test_gradient_of_the_gram_by_autograd_of_two_factors():
 
     def weighted(value):
         flat = value.flatten(2)
-        return (functional._InnerProducts.apply(flat) / 60 * weights).sum()
+        return (functional._ProductsAndSums.apply(flat)[0] / 60 * weights).sum()
 
     torch.testing.assert_close(torch.autograd.grad(weighted(x), x)[0], expected)
     assert torch.autograd.gradgradcheck(weighted, x)
@@ -153,13 +153,38 @@ def test_style_distance_has_a_gradient_of_one_length_far_and_near_and_none_at_th
 
 def test_moments_by_numpy():
     x, _ = pair()
-    found, expected = functional.moments(x), x.double().numpy()
+    found, expected = functional.gram_and_moments(x)[1], x.double().numpy()
     np.testing.assert_allclose(found[:, 0].numpy(), expected.mean(axis=(2, 3)), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found[:, 1].numpy(), expected.std(axis=(2, 3)), rtol=1e-4)
-    assert functional.moments(x.bfloat16()).dtype == torch.float32
-    dead = torch.zeros(1, 2, 3, 3, requires_grad=True)  # after a ReLU a whole channel may be 0
-    functional.moments(dead).sum().backward()
-    assert dead.grad.isfinite().all()
+    assert functional.gram_and_moments(x.bfloat16())[1].dtype == torch.float32
+    for value in (0.0, 0.1, 1e3):  # after a ReLU a whole channel may be 0; a flat picture's are constant
+        flat = torch.full((1, 2, 3, 3), value, requires_grad=True)
+        found = functional.gram_and_moments(flat)[1]
+        np.testing.assert_allclose(found[0].detach(), [[value] * 2, [0] * 2], atol=2e-3 * value + 1e-18)
+        found.sum().backward()
+        assert flat.grad.isfinite().all() and flat.grad.abs().max() < 1
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradients_of_the_statistics_are_autograds_in_either_precision_and_layout(layout):
+    x = torch.randn(2, 8, 9, 7).to(memory_format=layout)
+    weights = torch.randn(2, 8, 8), torch.randn(2, 2, 8)
+
+    def descend(statistics, x):
+        x = x.clone().requires_grad_()
+        found = statistics(x)
+        sum((w * one).sum() for w, one in zip(weights, found, strict=True)).backward()
+        return x.grad
+
+    def by_autograd(x):
+        variance, mean = torch.var_mean(x, dim=(2, 3), correction=0)
+        return torch.einsum("nchw,ndhw->ncd", x, x) / x[0].numel(), torch.stack([mean, variance.sqrt()], dim=1)
+
+    expected = descend(by_autograd, x)
+    torch.testing.assert_close(descend(functional.gram_and_moments, x), expected, rtol=1e-4, atol=1e-6)
+    short = descend(functional.gram_and_moments, x.bfloat16())
+    assert short.dtype == torch.bfloat16 and short.is_contiguous(memory_format=layout)
+    torch.testing.assert_close(short.float(), expected, rtol=0.05, atol=0.02 * expected.abs().max().item())
 
 
 @pytest.mark.parametrize("loss", [functional.relative_content_loss, functional.relative_style_loss])
@@ -198,7 +223,9 @@ def test_gradients():
             lambda value: functional.style_loss(functional.gram_matrix(value), target[0]),
             lambda value: functional.relative_style_loss(functional.gram_matrix(value), target),
             lambda value: functional.style_distance(functional.gram_matrix(value), target),
-            lambda value: functional.style_distance(functional.moments(value), functional.moments(y)),
+            lambda value: functional.style_distance(
+                functional.gram_and_moments(value)[1], functional.gram_and_moments(y)[1]
+            ),
             lambda value: functional.total_variation(value, "squared"),
             lambda value: functional.total_variation(value, "l1"),
         ):

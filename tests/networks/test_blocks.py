@@ -25,6 +25,23 @@ def test_instance_norm_equals_torch():
     assert list(ours.state_dict()) == ["weight", "bias"] and ours.eps == theirs.eps
 
 
+@pytest.mark.parametrize("style", [None, torch.tensor([[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]])])
+def test_channels_last_is_the_same_instance_norm(style):
+    norm = InstanceNorm(5, styles=None if style is None else 3).double()
+    x, gradient = torch.randn(2, 2, 5, 7, 9, dtype=torch.double)
+    with torch.no_grad():
+        for values in norm.parameters():
+            values.normal_()
+    results = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        given = x.to(memory_format=layout).requires_grad_()
+        found = norm(given, None if style is None else style.double())
+        assert found.is_contiguous(memory_format=layout)
+        results.append((found, *torch.autograd.grad(found, (given, *norm.parameters()), gradient)))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def statistics(x):
     return x.mean((2, 3), keepdim=True), x.var((2, 3), correction=0, keepdim=True)
 

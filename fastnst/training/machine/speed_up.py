@@ -9,14 +9,23 @@ import warnings
 
 import torch
 
+from fastnst.errors import InputError
 from fastnst.networks import OwnNetwork
 from fastnst.settings import TrainerSettings
 from fastnst.training.steps.training_module import TrainingModule
+from fastnst.training.trainer import choose_precision
 
 
 def speed_up(module: TrainingModule, options: TrainerSettings) -> None:
-    """Apply ``channels_last`` and ``compile``; names and values of the weights stay as they are."""
-    if options.channels_last:
+    """Apply ``channels_last`` and ``compile``; names and values of the weights stay as they are.
+
+    Raises:
+        InputError: an option is none.
+    """
+    if options.channels_last not in (True, False, "auto"):
+        raise InputError(f"trainer.channels_last={options.channels_last}: expected true, false or auto.")
+    bfloat16 = choose_precision(options.precision, options.accelerator).startswith("bf16")
+    if options.channels_last is True or (options.channels_last == "auto" and bfloat16):
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's signature
     if options.compile:
         on_gpu = options.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
