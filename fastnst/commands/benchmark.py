@@ -48,9 +48,9 @@ def against_originals(add) -> None:
     add(
         "--models",
         nargs="+",
-        default=["enlarge4_exact"],
+        default=["enlarge4_exact", "enlarge4"],
         metavar="MODEL",
-        help="of one factor (default: both)",
+        help="of one factor (default: enlarge4_exact, enlarge4)",
     )
     add("--sheet", type=Path, metavar="FILE", help="lay out the middles of the pictures here")
 
