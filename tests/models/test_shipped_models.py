@@ -113,7 +113,7 @@ def test_what_enlarges(name):
         ours = model.network(small).clamp(0, 1)
         plain, enlarged, original = (vgg(picture)["relu3_1"][0] for picture in (bicubic, ours, photo))
     assert (ours - photo).square().mean() < 0.95 * (bicubic - photo).square().mean()
-    assert 1 - content_kept(enlarged, original) < 0.8 * (1 - content_kept(plain, original))
+    assert 1 - content_kept(enlarged, original) < 0.9 * (1 - content_kept(plain, original))
     phases = [
         (ours - photo)[..., row::factor, column::factor].mean() for row in range(factor) for column in range(factor)
     ]
