@@ -48,9 +48,9 @@ def against_originals(add) -> None:
     add(
         "--models",
         nargs="+",
-        default=["enlarge4_exact", "enlarge4"],
+        default=["enlarge4_exact"],
         metavar="MODEL",
-        help="of one factor (default: enlarge4_exact, enlarge4)",
+        help="of one factor (default: enlarge4_exact)",
     )
     add("--sheet", type=Path, metavar="FILE", help="lay out the middles of the pictures here")
 
