@@ -50,7 +50,7 @@ def against_originals(add) -> None:
         nargs="+",
         default=["enlarge4_exact"],
         metavar="MODEL",
-        help="of one factor (default: both)",
+        help="of one factor (default: enlarge4_exact)",
     )
     add("--sheet", type=Path, metavar="FILE", help="lay out the middles of the pictures here")
 

@@ -1,4 +1,4 @@
-"""The objective of enlarging: pixels, features of a loss network, total variation."""
+"""The objective of enlarging: pixels, features of a loss network, total variation, and the lattice."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastnst.errors import InputError
@@ -17,6 +18,24 @@ PIXEL_DISTANCES = {
     "l1": lambda difference: difference.abs().mean(),
     "squared": lambda difference: difference.square().mean(),
 }
+WINDOW = 4
+"""Side of a window of :func:`lattice` in pixels before enlargement: a lattice changes with the brightness below it, and
+over a whole crop black and white cancel."""
+
+
+def lattice(difference: Tensor, factor: int) -> Tensor:
+    """How far the ``factor`` x ``factor`` phases of an error differ in the means of windows: their variance.
+
+    Sub-pixel convolution makes every phase with weights of its own; what their means have apart shows as a lattice, of
+    which features after a pooling see little. Ours.
+
+    Args:
+        difference: (N, C, H, W), height and width multiples of ``factor``.
+    """
+    phases = F.pixel_unshuffle(difference, factor)
+    height, width = (min(side, WINDOW) for side in phases.shape[-2:])
+    means = F.avg_pool2d(phases, (height, width)).unflatten(1, (difference.shape[1], -1))
+    return means.var(dim=2, correction=0).mean()
 
 
 class ReconstructionLoss(nn.Module):
@@ -25,9 +44,10 @@ class ReconstructionLoss(nn.Module):
     Args:
         vgg: loss network with all layers named below; None where features count nothing.
         feature_layers: ``{layer: weight}``.
-        pixel_weight, feature_weight, tv_weight: weight of each term, at least 0.
+        pixel_weight, feature_weight, tv_weight, lattice_weight: weight of each term, at least 0.
         pixel_distance: ``"l1"``: mean absolute difference (as Lim et al. 2017 train EDSR); ``"squared"``: the paper's.
         feature_distance: of :data:`~fastnst.losses.perceptual.CONTENT_DISTANCES`; ``"squared"`` is the paper's.
+        factor: of enlargement, for :func:`lattice`.
 
     Raises:
         InputError: a weight is negative, nothing counts, or a layer is missing.
@@ -42,9 +62,14 @@ class ReconstructionLoss(nn.Module):
         tv_weight: float,
         pixel_distance: str = "l1",
         feature_distance: str = "squared",
+        lattice_weight: float = 0.0,
+        factor: int = 4,
     ) -> None:
         super().__init__()
-        self.weights = {"pixel": pixel_weight, "feature": feature_weight, "total_variation": tv_weight}
+        self.weights = {
+            "pixel": pixel_weight, "feature": feature_weight, "total_variation": tv_weight, "lattice": lattice_weight,
+        }  # fmt: skip
+        self.factor = factor
         if any(not 0 <= value < math.inf for value in (*self.weights.values(), *feature_layers.values())):
             raise InputError(f"loss weights {self.weights}, {dict(feature_layers)}: expected numbers of at least 0.")
         self.feature_layers = {layer: float(weight) for layer, weight in feature_layers.items() if weight > 0}
@@ -72,5 +97,7 @@ class ReconstructionLoss(nn.Module):
                 layers[f"feature/{layer}"] = self.compare_features(features[layer], targets[layer])
                 terms["feature"] = terms["feature"] + weight * layers[f"feature/{layer}"]
         terms["total_variation"] = functional.total_variation(enlarged)
+        if self.weights["lattice"]:
+            terms["lattice"] = lattice(enlarged - original, self.factor)
         weighted = {name: self.weights[name] * value for name, value in terms.items()}
         return Objective(sum(weighted.values(), enlarged.new_zeros(())), terms, weighted, layers)

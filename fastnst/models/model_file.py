@@ -20,6 +20,7 @@ from fastnst.models.releases import RELEASES, download
 from fastnst.models.safetensors_file import SAFETENSORS, as_safetensors, read_safetensors
 from fastnst.networks import AnyEnlarger, OwnNetwork, TransformerNetwork, adapted, build_network
 from fastnst.places import PACKAGE, home, shipped
+from fastnst.styles import NAMES
 from fastnst.untrusted import (
     LARGEST_FILE,
     LONGEST_NAME,
@@ -37,6 +38,8 @@ SHIPPED = shipped("checkpoints")
 """Where the trained styles of this project lie."""
 BASE = "base"
 """Name of the shipped model that a new painting is learnt from."""
+PAINTINGS = "paintings"
+"""Name of the shipped model that has all styles of the project."""
 
 
 class Model(NamedTuple):
@@ -242,6 +245,8 @@ def find_model(name: str) -> Path:
     if (released := name.removesuffix(".ckpt")) in RELEASES:
         return download(released, home() / "checkpoints")
     known = {file.stem for folder in model_folders() for file in folder.glob("*.ckpt")} | RELEASES.keys()
+    if name in NAMES and PAINTINGS in known:
+        raise InputError(f"no model {name!r}: it is a style of {PAINTINGS!r}, give --model {PAINTINGS} --style {name}.")
     raise InputError(f"no model {name!r}: expected the path of a model file or one of {', '.join(sorted(known))}.")
 
 

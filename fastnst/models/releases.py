@@ -22,12 +22,7 @@ class Release(NamedTuple):
     sha256: str
 
 
-RELEASES = {
-    "ink": Release(6767014, "31f028738fa86f86b6644cdc9dabd6bab15bec1b262e45d39f3691b7e35a678f"),
-    "stained_glass": Release(6767078, "64a5764d31513c72e4b7d30315ac2eb96074aba7f9c750c384c74a5adf546079"),
-    "starry_flow": Release(6767078, "6d0a7a99c411116a8490622496bd3f7ec9baa4a43e26575d13ff270451753705"),
-    "waves": Release(6767014, "3439a1bc14f611184604a821258a59ea5586a45597e19dcc59e0d24486f6f2b3"),
-}
+RELEASES = {"candy": Release(3418726, "f181697805d289dcb92de1868b50d1b8dd60416f73f7caf8d1fb154a7a207ada")}
 """Those of checkpoints/ in a checkout that pyproject.toml leaves out of the wheel."""
 
 

@@ -72,6 +72,7 @@ class ReconstructionSettings:
     pixel_weight: float
     feature_weight: float
     tv_weight: float
+    lattice_weight: float
 
 
 @dataclass

@@ -45,37 +45,37 @@ def test_the_table_is_what_the_wheel_leaves_out():
 
 def test_downloaded_once(server, trained, tmp_path, monkeypatch, capsys):
     content = (trained / "model.ckpt").read_bytes()
-    (server / "ink.ckpt").write_bytes(content)
-    monkeypatch.setitem(RELEASES, "ink", Release(len(content), hashlib.sha256(content).hexdigest()))
-    for name in ("ink", "ink.ckpt"):
+    (server / "candy.ckpt").write_bytes(content)
+    monkeypatch.setitem(RELEASES, "candy", Release(len(content), hashlib.sha256(content).hexdigest()))
+    for name in ("candy", "candy.ckpt"):
         found = find_model(name)
-        assert found == tmp_path / "home" / "checkpoints" / "ink.ckpt" and found.read_bytes() == content
-        (server / "ink.ckpt").unlink(missing_ok=True)
+        assert found == tmp_path / "home" / "checkpoints" / "candy.ckpt" and found.read_bytes() == content
+        (server / "candy.ckpt").unlink(missing_ok=True)
     assert load_model(found).card["steps"] == 6
-    assert re.fullmatch(r"Downloading http\S+/ink.ckpt \(\d\.\d MB\) ...\n", capsys.readouterr().err)
+    assert re.fullmatch(r"Downloading http\S+/candy.ckpt \(\d\.\d MB\) ...\n", capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("content", [b"", b"another", bytes(RELEASES["ink"].size), bytes(RELEASES["ink"].size + 9)])
+@pytest.mark.parametrize("content", [b"", b"another", bytes(RELEASES["candy"].size), bytes(RELEASES["candy"].size + 9)])
 def test_another_file(server, tmp_path, content):
-    (server / "ink.ckpt").write_bytes(content)
-    with pytest.raises(InputError, match=r"ink.ckpt is not the ink.ckpt of this fastnst \(its SHA-256 differs\)"):
-        find_model("ink")
+    (server / "candy.ckpt").write_bytes(content)
+    with pytest.raises(InputError, match=r"candy.ckpt is not the candy.ckpt of this fastnst \(its SHA-256 differs\)"):
+        find_model("candy")
     assert not (tmp_path / "home").exists()
 
 
 def test_nobody_or_nothing_there(server, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"cannot be downloaded \(HTTP Error 404: .*\): check FASTNST_RELEASES"):
-        find_model("ink")
+        find_model("candy")
     for address in ("http://127.0.0.1:9", "nonsense"):
         monkeypatch.setenv("FASTNST_RELEASES", address)
         with pytest.raises(
-            InputError, match=rf"^{address}/ink.ckpt cannot be downloaded \(.*put ink.ckpt into"
+            InputError, match=rf"^{address}/candy.ckpt cannot be downloaded \(.*put candy.ckpt into"
         ) as raised:
-            find_model("ink")
+            find_model("candy")
         assert "\n" not in str(raised.value)
     monkeypatch.delenv("FASTNST_RELEASES")
-    with pytest.raises(InputError, match=r"'ink' does not come with the installed package: .*set FASTNST_RELEASES"):
-        find_model("ink")
-    with pytest.raises(InputError, match=r"no model 'nope': .* ink, .*waves"):
+    with pytest.raises(InputError, match=r"'candy' does not come with the installed package: .*set FASTNST_RELEASES"):
+        find_model("candy")
+    with pytest.raises(InputError, match=r"no model 'nope': .* candy"):
         find_model("nope")
     assert not (tmp_path / "home").exists() and releases.TIMEOUT <= 60

@@ -13,23 +13,27 @@ from fastnst.features.fidelity import content_kept
 from fastnst.images.reading import read_image
 from fastnst.images.resizing import resize_short_side
 from fastnst.losses.functional import gram_matrix
-from fastnst.models.model_file import BASE, SHIPPED, load_enlarger, load_model
+from fastnst.models.model_file import BASE, PAINTINGS, SHIPPED, load_enlarger, load_model
+from fastnst.models.styles import pick, style_names
 from fastnst.styles import NAMES, picture_path
 from tests.conftest import PROJECT
 
-MODELS = sorted(path.stem for path in SHIPPED.glob("*.ckpt") if path.stem != BASE and "enlarge" not in path.stem)
+MODELS = sorted(
+    path.stem for path in SHIPPED.glob("*.ckpt") if path.stem not in (BASE, PAINTINGS) and "enlarge" not in path.stem
+)
+ENLARGERS = sorted(path.stem for path in SHIPPED.glob("enlarge*.ckpt"))
 SMALL = "_slim"
 """How names of models of network=slim end."""
 
 
 def test_which_are_shipped():
-    assert "mosaic" in MODELS and len(MODELS) >= 3
+    assert {"mosaic", "candy"} <= {*MODELS} and ENLARGERS == ["enlarge2", "enlarge4_exact"]
     assert {name.removesuffix(SMALL) for name in MODELS} <= set(NAMES) and "mosaic_slim" in MODELS
     described = (PROJECT / "checkpoints" / "README.md").read_text(encoding="utf-8")
     assert (
         set(re.findall(r"^\| `(\w+)` \|", described, re.M))
         == {path.stem for path in SHIPPED.glob("*.ckpt")}
-        > {*MODELS, BASE}
+        > {*MODELS, BASE, PAINTINGS}
     )
 
 
@@ -62,14 +66,26 @@ def test_card(name):
     assert not re.search(r'"/|[A-Z]:\\', json.dumps(card))  # no absolute path of the machine that trained it
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_the_picture_wears_the_style(name):
+def test_all_styles_in_one_network():
+    model = load_model(SHIPPED / f"{PAINTINGS}.ckpt")
+    assert sorted(style_names(model)) == sorted(NAMES) and model.thumbnail.shape[:2] == (len(NAMES), 3)
+    assert " style=many " in model.card["command"] and not re.search(r'"/|[A-Z]:\\', json.dumps(model.card))
+    assert (SHIPPED / f"{PAINTINGS}.ckpt").stat().st_size <= 4e6
+    fidelity = [style["fidelity"] for style in model.card["styles"]]
+    assert all(one["content"] > 0.4 and one["style"] < 0.6 * one["photograph_style"] for one in fidelity)
+
+
+@pytest.mark.parametrize(
+    ("name", "painted"), [*((name, None) for name in MODELS), *((PAINTINGS, name) for name in NAMES)]
+)
+def test_the_picture_wears_the_style(name, painted):
     """By another measure than the one trained on, cosine of Gram matrices, nearer to its painting than the photo is."""
     vgg = VGG(["relu1_1", "relu2_1", "relu3_1"], load_vgg_weights())
     photo = resize_short_side(read_image(next(path for path in sample_photos() if path.stem == "chelsea")), 192)
-    style = resize_short_side(read_image(picture_path(name.removesuffix(SMALL))), 512)
+    style = resize_short_side(read_image(picture_path(painted or name.removesuffix(SMALL))), 512)
+    model = load_model(SHIPPED / f"{name}.ckpt")
     with torch.no_grad():
-        stylized = load_model(SHIPPED / f"{name}.ckpt").network(photo[None]).clamp(0, 1)
+        stylized = (pick(model, {painted: 1.0}) if painted else model).network(photo[None]).clamp(0, 1)
         pictures = [vgg(picture) for picture in (style[None], photo[None], stylized)]
 
     def likeness(layer: str, index: int) -> float:
@@ -81,15 +97,24 @@ def test_the_picture_wears_the_style(name):
     assert stylized.std() > 0.1
 
 
-def test_what_enlarges():
-    """Nearer to a photograph that it has not seen than bicubic enlargement, by another measure than its loss."""
-    model = load_enlarger(SHIPPED / "enlarge4_exact.ckpt")
-    assert (
-        not re.search(r'"/|[A-Z]:\\', json.dumps(model.card)) and "experiment=super_resolution" in model.card["command"]
-    )
+@pytest.mark.parametrize("name", ENLARGERS)
+def test_what_enlarges(name):
+    """A photograph it has not seen, by measures that no loss has: nearer than bicubic enlargement, and no lattice."""
+    model = load_enlarger(SHIPPED / f"{name}.ckpt")
+    factor, card = model.network.factor, model.card
+    assert name.startswith(f"enlarge{factor}") and (SHIPPED / f"{name}.ckpt").stat().st_size < 1.5e6
+    assert not re.search(r'"/|[A-Z]:\\', json.dumps(card)) and "experiment=super_resolution" in card["command"]
+    assert card["data"]["photographs"] == 440 and (card["settings"]["loss"]["feature_weight"] > 0) == ("_" not in name)
     photo = read_image(next(path for path in sample_photos() if path.stem == "chelsea"))[None, :, :296, :448]
-    small = F.interpolate(photo, scale_factor=0.25, mode="bicubic", antialias=True).clamp(0, 1)
+    small = F.interpolate(photo, scale_factor=1 / factor, mode="bicubic", antialias=True).clamp(0, 1)
+    bicubic = F.interpolate(small, scale_factor=factor, mode="bicubic").clamp(0, 1)
+    vgg = VGG(["relu3_1"], load_vgg_weights())
     with torch.no_grad():
         ours = model.network(small).clamp(0, 1)
-    bicubic = F.interpolate(small, scale_factor=4, mode="bicubic").clamp(0, 1)
-    assert (ours - photo).square().mean() < 0.9 * (bicubic - photo).square().mean()
+        plain, enlarged, original = (vgg(picture)["relu3_1"][0] for picture in (bicubic, ours, photo))
+    assert (ours - photo).square().mean() < 0.95 * (bicubic - photo).square().mean()
+    assert 1 - content_kept(enlarged, original) < 0.9 * (1 - content_kept(plain, original))
+    phases = [
+        (ours - photo)[..., row::factor, column::factor].mean() for row in range(factor) for column in range(factor)
+    ]
+    assert torch.stack(phases).std() < 0.5 / 255  # 6 of them where nothing kept features from it

@@ -240,6 +240,6 @@ def test_no_vgg19_offline(optimize, monkeypatch):
 
 def test_a_preset_of_optimisation_is_refused_by_training(train):
     assert (
-        "Available options in 'experiment': hours johnson2016 minute quick steady super_resolution"
+        "Available options in 'experiment': full hours johnson2016 minute quick steady super_resolution"
         in train("experiment=gatys_vgg16").error()
     )

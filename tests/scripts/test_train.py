@@ -433,7 +433,7 @@ def bad(tmp_path, trained) -> Path:
         ("trainer.accelerator=abacus", "abacus"),
         ("trainer.devices=0", "devices"),
         ("trainer.strategy=guess", "guess"),
-        ("trainer.channels_last=maybe", "trainer.channels_last='maybe': expected true or false"),
+        ("trainer.channels_last=maybe", "trainer.channels_last=maybe: expected true, false or auto"),
         ("trainer.compile=1", "trainer.compile=1: expected true or false"),
         ("validate_every=0", "validate_every=0"),
         ("preview_every=often", "preview_every='often'"),

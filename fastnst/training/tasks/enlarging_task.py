@@ -45,7 +45,7 @@ class EnlargingTask:
         vgg = build_loss_network(plain, layers) if layers else None
         return SuperResolutionModule(
             network,
-            ReconstructionLoss(vgg, **plain["loss"]),
+            ReconstructionLoss(vgg, **plain["loss"], factor=self.settings.factor),
             steps=self.settings.trainer.max_steps,
             seed=self.settings.seed,
             degradation=self.settings.degradation,
