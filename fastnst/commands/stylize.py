@@ -36,9 +36,7 @@ def argument_parser() -> ArgumentParser:
     add("--detail", type=float, default=0.0, help="0 to 1: how much fine structure of the photograph comes back")
     add("--mask", type=Path, help="picture that is white where to stylize and black where not")
     add("--stroke-scale", type=float, default=1.0, help="2: strokes twice as large, 0.5: half as large")
-    add(
-        "--then", metavar="MODEL", help="enlarge2, enlarge4_exact: paint at a half, a quarter of the size, then enlarge"
-    )
+    add("--then", metavar="MODEL", help="enlarge2, enlarge4_exact: paint at 1/2, 1/4 of the size, then enlarge")
     add("--tile", type=int, help="side of tiles in pixels (default: tiles of 512 where memory is short)")
     add("--temporal", type=float, nargs="?", const=0.8, help="steadier frames, 0 to below 1 (without number: 0.8)")
     add("--stats", action="store_true", help="videos and animations: print how much the result flickers")

@@ -20,7 +20,6 @@ from fastnst.models.releases import RELEASES, download
 from fastnst.models.safetensors_file import SAFETENSORS, as_safetensors, read_safetensors
 from fastnst.networks import AnyEnlarger, OwnNetwork, TransformerNetwork, adapted, build_network
 from fastnst.places import PACKAGE, home, shipped
-from fastnst.styles import NAMES
 from fastnst.untrusted import (
     LARGEST_FILE,
     LONGEST_NAME,
@@ -245,7 +244,9 @@ def find_model(name: str) -> Path:
     if (released := name.removesuffix(".ckpt")) in RELEASES:
         return download(released, home() / "checkpoints")
     known = {file.stem for folder in model_folders() for file in folder.glob("*.ckpt")} | RELEASES.keys()
-    if name in NAMES and PAINTINGS in known:
+    if PAINTINGS in known and name in (
+        style["name"] for style in read_model(find_model(PAINTINGS)).card.get("styles", [])
+    ):
         raise InputError(f"no model {name!r}: it is a style of {PAINTINGS!r}, give --model {PAINTINGS} --style {name}.")
     raise InputError(f"no model {name!r}: expected the path of a model file or one of {', '.join(sorted(known))}.")
 

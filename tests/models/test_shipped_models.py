@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 
 from fastnst.data.sources import sample_photos
+from fastnst.errors import InputError
 from fastnst.features import VGG, load_vgg_weights
 from fastnst.features.fidelity import content_kept
 from fastnst.images.reading import read_image
 from fastnst.images.resizing import resize_short_side
 from fastnst.losses.functional import gram_matrix
-from fastnst.models.model_file import BASE, PAINTINGS, SHIPPED, load_enlarger, load_model
+from fastnst.models.model_file import BASE, PAINTINGS, SHIPPED, find_model, load_enlarger, load_model
 from fastnst.models.styles import pick, style_names
 from fastnst.styles import NAMES, picture_path
 from tests.conftest import PROJECT
@@ -71,6 +72,8 @@ def test_all_styles_in_one_network():
     assert sorted(style_names(model)) == sorted(NAMES) and model.thumbnail.shape[:2] == (len(NAMES), 3)
     assert " style=many " in model.card["command"] and not re.search(r'"/|[A-Z]:\\', json.dumps(model.card))
     assert (SHIPPED / f"{PAINTINGS}.ckpt").stat().st_size <= 4e6
+    with pytest.raises(InputError, match="no model 'oil': it is a style of 'paintings', give"):
+        find_model("oil")
     fidelity = [style["fidelity"] for style in model.card["styles"]]
     assert all(one["content"] > 0.4 and one["style"] < 0.6 * one["photograph_style"] for one in fidelity)
 
