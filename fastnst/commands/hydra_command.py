@@ -7,13 +7,14 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import get_origin
 
 import hydra
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -75,6 +76,10 @@ def explained(error: HydraException | OmegaConfBaseException, kind: type) -> str
     """The message of Hydra or OmegaConf, or better advice where that would not help."""
     if isinstance(error, OmegaConfBaseException):
         return in_a_line(error)
+    if isinstance(error, MissingConfigException) and error.options:
+        known, wanted = str(error).partition("Config search path")[0], (error.missing_cfg_file or "").rpartition("/")[2]
+        nearest = get_close_matches(wanted, error.options, n=1)
+        return f"{known.strip()}{''.join(f'; did you mean {name}?' for name in nearest)}"
     first = str(error).partition("\n")[0]
     if isinstance(error, OverrideParseException) and "=" in error.override:
         quoted = in_quotes(error.override)
