@@ -77,9 +77,9 @@ def explained(error: HydraException | OmegaConfBaseException, kind: type) -> str
     if isinstance(error, OmegaConfBaseException):
         return in_a_line(error)
     if isinstance(error, MissingConfigException) and error.options:
-        known, wanted = str(error).partition("Config search path")[0], (error.missing_cfg_file or "").rpartition("/")[2]
+        shown, wanted = str(error).partition("Config search path")[0], (error.missing_cfg_file or "").rpartition("/")[2]
         nearest = get_close_matches(wanted, error.options, n=1)
-        return f"{known.strip()}{''.join(f'; did you mean {name}?' for name in nearest)}"
+        return f"{shown.strip()}{''.join(f'; did you mean {name}?' for name in nearest)}"
     first = str(error).partition("\n")[0]
     if isinstance(error, OverrideParseException) and "=" in error.override:
         quoted = in_quotes(error.override)

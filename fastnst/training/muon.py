@@ -18,8 +18,8 @@ ADAM_SIZE = 0.2
 """Root mean square of an update, as Adam's typically is, so that one learning rate serves both (Liu et al. 2025, "Muon
 is scalable for LLM training", arXiv 2502.16982, section 2.2)."""
 ROW_RATE = 6.0
-"""Learning rate of ``rows`` over that of all else. Ten styles begun from one network, four pictures in a step: with it
-each has its own colours after 100 steps; without it all ten look the same then."""
+"""Learning rate of ``rows`` over that of all else. Of ten styles begun from one network, four
+pictures in a step, each had its own colours after 100 steps with it; without it all looked the same. One run each."""
 BETAS, EPS = (0.9, 0.999), 1e-8
 
 

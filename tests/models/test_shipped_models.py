@@ -115,8 +115,8 @@ def test_what_enlarges(name):
     with torch.no_grad():
         ours = model.network(small).clamp(0, 1)
         plain, enlarged, original = (vgg(picture)["relu3_1"][0] for picture in (bicubic, ours, photo))
-    assert (ours - photo).square().mean() < 0.95 * (bicubic - photo).square().mean()
-    assert 1 - content_kept(enlarged, original) < 0.9 * (1 - content_kept(plain, original))
+    assert (ours - photo).square().mean() < (0.9 if factor == 4 else 0.95) * (bicubic - photo).square().mean()
+    assert 1 - content_kept(enlarged, original) < (0.9 if factor == 4 else 0.8) * (1 - content_kept(plain, original))
     phases = [
         (ours - photo)[..., row::factor, column::factor].mean() for row in range(factor) for column in range(factor)
     ]

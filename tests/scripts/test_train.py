@@ -357,6 +357,7 @@ def bad(tmp_path, trained) -> Path:
     ("options", "message"),
     [
         ("style=nope", "Could not find 'style/nope' Available options in 'style': candy custom ink"),
+        ("style=mosaik", "; did you mean mosaic?"),
         ("network=nope", "Could not find 'network/nope'"),
         ("trainer=nope", "Could not find 'trainer/nope'"),
         ("experiment=nope", "Could not find 'experiment/nope'"),
