@@ -38,7 +38,7 @@ class Graph:
     def __init__(self, precision: str = "float") -> None:
         self.precision = precision
         self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
+        self.weights: dict[str, onnx.TensorProto] = {}
 
     def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
         output = f"{kind}_{len(self.nodes)}"
@@ -47,7 +47,7 @@ class Graph:
 
     def constant(self, value: Any, dtype: type) -> str:
         name = f"constant_{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(np.asarray(value, dtype), name))
+        self.weights[name] = numpy_helper.from_array(np.asarray(value, dtype), name)
         return name
 
     def whole(self, value: Any) -> str:
@@ -61,17 +61,17 @@ class Graph:
         assert value is not None, name  # all our convolutions have biases
         array = value.detach().float().cpu().numpy()
         if array.ndim != 4 or self.precision == "float":
-            self.weights.append(numpy_helper.from_array(array, name))
+            self.weights[name] = numpy_helper.from_array(array, name)
             return name
         if self.precision == "half":
-            self.weights.append(numpy_helper.from_array(array.astype(np.float16), name))
+            self.weights[name] = numpy_helper.from_array(array.astype(np.float16), name)
             return self.add("Cast", name, to=TensorProto.FLOAT)
         axis = 1 if name.endswith("transposed") else 0
         others = tuple(i for i in range(4) if i != axis)
         scale = np.maximum(np.abs(array).max(axis=others), 1e-12) / 127
         shape = [-1 if i == axis else 1 for i in range(4)]
         levels = np.round(array / scale.reshape(shape)).astype(np.int8)
-        self.weights.append(numpy_helper.from_array(levels, name))
+        self.weights[name] = numpy_helper.from_array(levels, name)
         zeros = self.constant(np.zeros_like(scale), np.int8)
         return self.add("DequantizeLinear", name, self.number(scale), zeros, axis=axis)
 
@@ -170,19 +170,28 @@ def network_to_onnx(network: TransformerNetwork, precision: str = "float") -> on
 
 def enlarger_to_onnx(network: AnyEnlarger, precision: str = "float") -> onnx.ModelProto:
     """The same of a network that enlarges: what comes out is ``factor`` times as high and wide."""
-    graph = Graph(precision)
-    x = graph.add("Sub", graph.add("Mul", INPUT, graph.number(2)), graph.number(1))
+    graph, x = Graph(precision), INPUT
     if isinstance(network, EnlargingNetwork):
-        first = graph.module(network.head, x, "head")
-        x = graph.module(network.tail, graph.add("Add", first, graph.module(network.body, first, "body")), "tail")
-        x = graph.add("DepthToSpace", x, blocksize=network.factor, mode="CRD")
-        scales = graph.number([1, 1, network.factor, network.factor])
-        x = graph.add("Add", x, graph.add("Resize", INPUT, "", scales, mode="cubic"))  # torch's coefficient and places
+        for _ in range(network.stages):
+            x = _stage(graph, network, x)
     else:
+        x = graph.add("Sub", graph.add("Mul", INPUT, graph.number(2)), graph.number(1))
         x = graph.add("Mul", graph.add("Tanh", graph.module(network.layers, x, "layers")), graph.number(OUTPUT_RANGE))
         x = graph.add("Add", x, graph.number(0.5))
     x = graph.add("Clip", x, graph.number(0), graph.number(1))
     return _model(graph, x, (f"{network.factor} height", f"{network.factor} width"), ENLARGED)
+
+
+def _stage(graph: Graph, network: EnlargingNetwork, low: str) -> str:
+    """One stage of enlarging."""
+    first = graph.add("Sub", graph.add("Mul", low, graph.number(2)), graph.number(1))
+    first = graph.module(network.head, first, "head")
+    details = graph.add("Add", first, graph.module(network.body, first, "body"))
+    details = graph.add("DepthToSpace", graph.module(network.tail, details, "tail"), blocksize=network.step, mode="CRD")
+    scales = graph.number([1, 1, network.step, network.step])
+    return graph.add(
+        "Add", details, graph.add("Resize", low, "", scales, mode="cubic")
+    )  # torch's coefficient and places
 
 
 def _model(graph: Graph, x: str, size: tuple[str, str], name: str, styles: int | None = None) -> onnx.ModelProto:
@@ -192,7 +201,7 @@ def _model(graph: Graph, x: str, size: tuple[str, str], name: str, styles: int |
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, *size])]
     if styles:
         inputs.append(helper.make_tensor_value_info(STYLE, TensorProto.FLOAT, [styles]))
-    whole = helper.make_graph(graph.nodes, "fastnst", inputs, outputs, graph.weights)
+    whole = helper.make_graph(graph.nodes, "fastnst", inputs, outputs, [*graph.weights.values()])
     model = helper.make_model(whole, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="fastnst")
     model.ir_version = IR_VERSION
     onnx.checker.check_model(model)

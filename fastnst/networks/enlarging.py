@@ -23,12 +23,15 @@ class EnlargingNetwork(nn.Module):
     Everything is computed at low resolution: a 3x3 convolution, residual blocks of two without normalisation (Lim et
     al. 2017, "EDSR", arXiv 1707.02921), the identity around them all, a last 3x3 convolution whose channels become
     pixels (sub-pixel convolution, Shi et al. 2016, arXiv 1609.05158); added to the bicubic enlargement (Kim et al.
-    2016, "VDSR", arXiv 1511.04587). A new network is the bicubic enlargement itself.
+    2016, "VDSR", arXiv 1511.04587). A new network is the bicubic enlargement itself. With ``stages`` all of it is done
+    several times with the same weights, each result being the next one's input (Lai et al. 2018, "Fast and Accurate
+    Image Super-Resolution with Deep Laplacian Pyramid Networks", arXiv 1710.01992, section 3.2).
 
     Args:
         factor: one of :data:`FACTORS`.
         width: channels.
         residual_blocks: number of blocks, at most :data:`~fastnst.networks.transformer.MOST_BLOCKS`.
+        stages: number of stages; ``factor`` is that power of a whole number.
 
     Raises:
         InputError: an argument has no meaning.
@@ -36,31 +39,40 @@ class EnlargingNetwork(nn.Module):
 
     name = "enlarging"
 
-    def __init__(self, factor: int = 4, width: int = 32, residual_blocks: int = 8) -> None:
+    def __init__(self, factor: int = 4, width: int = 32, residual_blocks: int = 8, stages: int = 1) -> None:
         super().__init__()
         check_factor(factor)
+        self.step = round(factor ** (1 / stages)) if stages in (1, 2, 3) else 0
+        """By how much one stage enlarges."""
+        if self.step**stages != factor:
+            raise InputError(f"network stages={stages}: factor={factor} is not that power of a whole number.")
         if not 1 <= width <= WIDEST or not 0 <= residual_blocks <= MOST_BLOCKS:
             raise InputError(
                 f"network width={width}, residual_blocks={residual_blocks}: expected width from 1 to {WIDEST}, "
                 f"residual_blocks from 0 to {MOST_BLOCKS}."
             )
-        self.arguments: dict[str, Any] = {"factor": factor, "width": width, "residual_blocks": residual_blocks}
-        self.factor = factor
-        self.reach = 2 * residual_blocks + 2
+        self.arguments: dict[str, Any] = {
+            "factor": factor, "width": width, "residual_blocks": residual_blocks, "stages": stages,
+        }  # fmt: skip
+        self.factor, self.stages = factor, stages
+        self.reach = sum(math.ceil((2 * residual_blocks + 2) / self.step**stage) for stage in range(stages))
         """How many low-resolution pixels away a pixel can still make a difference."""
         self.head = _convolution(3, width)
         self.body = nn.Sequential(*(Block(width) for _ in range(residual_blocks)))
-        self.tail = _convolution(width, 3 * factor**2)
+        self.tail = _convolution(width, 3 * self.step**2)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]  # it has one
 
     def forward(self, low: Tensor) -> Tensor:
         """(N, 3, H, W), RGB in [0, 1], to (N, 3, factor H, factor W), RGB, to be clamped before it is shown."""
-        details = F.pixel_shuffle(self.convolve(low), self.factor)
-        return details + F.interpolate(low, scale_factor=self.factor, mode="bicubic")
+        picture = low
+        for _ in range(self.stages):
+            details = F.pixel_shuffle(self.convolve(picture), self.step)
+            picture = details + F.interpolate(picture, scale_factor=self.step, mode="bicubic")
+        return picture
 
     def convolve(self, low: Tensor) -> Tensor:
-        """All layers: (N, 3, H, W) to the details (N, 3 factor^2, H, W)."""
+        """All layers of a stage: (N, 3, H, W) to the details (N, 3 step^2, H, W)."""
         first = self.head(2.0 * low - 1.0)
         return self.tail(first + self.body(first))
 

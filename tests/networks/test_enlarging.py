@@ -17,6 +17,14 @@ def stirred(network):
     return network.eval().requires_grad_(False)
 
 
+def test_stages_are_the_same_network_again():
+    once = stirred(EnlargingNetwork(2, 8, 1))
+    twice = EnlargingNetwork(4, 8, 1, stages=2).eval()
+    twice.load_state_dict(once.state_dict())
+    low = torch.rand(1, 3, 9, 7)
+    torch.testing.assert_close(twice(low), once(once(low)))
+
+
 @pytest.mark.parametrize("factor", FACTORS)
 def test_a_new_network_is_bicubic_interpolation(factor):
     low = torch.rand(2, 3, 5, 7)
@@ -41,7 +49,11 @@ def test_the_papers_network_is_the_supplements_table_2(factor, doublings):
     assert network(torch.rand(1, 3, side, side)).shape == (1, 3, 288, 288)
 
 
-@pytest.mark.parametrize("network", [EnlargingNetwork(4, 8, 2), Johnson2016Enlarging(2)], ids=["ours", "paper's"])
+@pytest.mark.parametrize(
+    "network",
+    [EnlargingNetwork(4, 8, 2), EnlargingNetwork(4, 8, 2, stages=2), Johnson2016Enlarging(2)],
+    ids=["ours", "stages", "paper's"],
+)
 def test_nothing_beyond_its_reach_counts(network):
     """With positive weights, so that nothing cancels; the pixel at the reach itself is seen by ours."""
     network = stirred(network)
@@ -65,6 +77,9 @@ def test_bad_arguments():
         ({"factor": 5}, "factor=5: expected one of 2, 3, 4, 8"),
         ({"width": 0}, "expected width from 1 to 1024"),
         ({"residual_blocks": 101}, "residual_blocks from 0 to 100"),
+        ({"factor": 8, "stages": 2}, "stages=2: factor=8 is not that power of a whole number"),
+        ({"stages": 0}, "stages=0"),
+        ({"stages": "2"}, "does not take these arguments"),
         ({"depth": 3}, "does not take these arguments"),
     ):
         with pytest.raises(InputError, match=message):

@@ -52,7 +52,14 @@ def picture(path, size=(23, 17), mode="RGB"):
     return path
 
 
-@pytest.mark.parametrize("arguments", [{"factor": 3, "width": 4, "residual_blocks": 2}, {"name": "johnson2016_sr"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"factor": 3, "width": 4, "residual_blocks": 2},
+        {"factor": 4, "width": 4, "residual_blocks": 2, "stages": 2},
+        {"name": "johnson2016_sr"},
+    ],
+)
 def test_tiles_equal_the_whole_picture(tmp_path, arguments):
     path = made(tmp_path, **arguments)
     photo, told = torch.rand(3, 50, 61), []
@@ -142,8 +149,9 @@ def test_then_paints_small_and_enlarges(stylize, model, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated")
-def test_exports(tmp_path):
-    model = load_enlarger(made(tmp_path, factor=4))
+@pytest.mark.parametrize("stages", [1, 2])
+def test_exports(tmp_path, stages):
+    model = load_enlarger(made(tmp_path, factor=4, stages=stages))
     assert export_onnx(model, tmp_path / "m.onnx").largest < 1e-4
     assert export_onnx(model, tmp_path / "h.onnx", "int8").mean < 2 / 255
     assert export_torchscript(model, tmp_path / "m.pt").largest < 1e-4

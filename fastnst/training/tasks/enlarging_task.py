@@ -53,13 +53,14 @@ class EnlargingTask:
         )
 
     def begin(self, module: SuperResolutionModule, model: str, data: PhotoDataModule) -> None:
-        """Take the weights of a model of the same network; of another factor all but those of the last layer.
+        """Take the weights of a model of the same network; if a stage enlarges by another factor, but the last layer's.
 
         Raises:
             InputError: it cannot be read, or its network is another one.
         """
         given, network = load_enlarger(find_model(model)).network, module.network
-        if (given.name, {**given.arguments, "factor": 0}) != (network.name, {**network.arguments, "factor": 0}):
+        size = {"factor": 0, "stages": 0}
+        if (given.name, {**given.arguments, **size}) != (network.name, {**network.arguments, **size}):
             raise InputError(
                 f"initial={model}: its network is {given.name} {given.arguments}, this run's is {network.name} "
                 f"{network.arguments}: give a model of the same network, or network.arguments that are its own."
