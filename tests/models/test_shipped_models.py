@@ -51,6 +51,23 @@ def test_what_a_new_painting_is_learnt_from():
     assert content_kept(kept, seen) > 0.5 > content_kept(other, seen)
 
 
+@pytest.mark.parametrize("name", [BASE, PAINTINGS, *MODELS])
+def test_no_flat_patches(name):
+    """Nowhere is a square of 9 pixels without any feature, which would be a patch of the last layer's bias."""
+    network = load_model(SHIPPED / f"{name}.ckpt").network
+    if styles := network.arguments["styles"]:
+        network = network.of_style(torch.eye(styles)[0])
+    empty = []
+    last = [module for module in network.decoder.modules() if isinstance(module, torch.nn.ReLU)][-1]
+    last.register_forward_hook(lambda module, given, result: empty.append((result == 0).all(dim=1).float()))
+    photos = sample_photos()
+    for path in photos:
+        with torch.no_grad():
+            network(resize_short_side(read_image(path), 320)[None])
+    assert len(empty) == len(photos) == 5
+    assert not any((F.avg_pool2d(one, 9, stride=1) > 0.999).any() for one in empty)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_card(name):
     model = load_model(SHIPPED / f"{name}.ckpt")
