@@ -28,7 +28,7 @@ SMALL = "_slim"
 
 
 def test_which_are_shipped():
-    assert {"mosaic", "candy"} <= {*MODELS} and ENLARGERS == ["enlarge2", "enlarge4_exact"]
+    assert {"mosaic", "candy"} <= {*MODELS} and ENLARGERS == ["enlarge2", "enlarge4", "enlarge4_exact"]
     assert {name.removesuffix(SMALL) for name in MODELS} <= set(NAMES) and "mosaic_slim" in MODELS
     described = (PROJECT / "checkpoints" / "README.md").read_text(encoding="utf-8")
     assert (
