@@ -1,4 +1,4 @@
-"""Every command in the README and in docs/many_styles.md, run: as it stands where that is quick, else smaller."""
+"""Every command in the README, many_styles.md and minute.md, run: as it stands where that is quick, else smaller."""
 
 import os
 import re
@@ -15,16 +15,19 @@ from unittest import mock
 import pytest
 import torch
 
-from fastnst.models.model_file import load_model, save_model
-from fastnst.models.styles import pick
+from fastnst.models.model_file import find_model, load_model, save_model
+from fastnst.models.style_file import save_style
+from fastnst.models.styles import pick, style_names
 from tests.conftest import PROJECT, Answer, run_script, start_script
 from tests.models.test_styles import write
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 MANY_STYLES = (PROJECT / "docs" / "many_styles.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```bash\n(.*?)```", README + MANY_STYLES, re.S)
+MINUTE = (PROJECT / "docs" / "minute.md").read_text(encoding="utf-8")
+PAGES = README + MANY_STYLES + MINUTE
+BLOCKS = re.findall(r"```bash\n(.*?)```", PAGES, re.S)
 FENCED = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
-INLINE = re.findall(r"`((?:python scripts/|make |tensorboard )[^`]*)`", README + MANY_STYLES)
+INLINE = re.findall(r"`((?:python scripts/|make |tensorboard )[^`]*)`", PAGES)
 COMMANDS = sorted({command for command in FENCED + INLINE if command})
 
 FEWER_STEPS = {
@@ -55,6 +58,10 @@ def desk(tmp_path_factory, photos) -> Path:
     frames[0].save(folder / "cat.gif", save_all=True, append_images=frames[1:])
     many = load_model(write(folder / "mine.ckpt"))
     save_model(folder / "other.ckpt", *pick(many, {"candy": 0.5, "ink": 0.5}))
+    base = load_model(find_model("base"))
+    base = pick(base, {style_names(base)[0]: 1.0}) if style_names(base) else base
+    for name in ("painting", "other"):
+        save_style(folder / f"{name}.style", base, "base")
     return folder
 
 
@@ -124,7 +131,7 @@ def run(script: str, arguments: list[str], cwd: Path) -> Answer:
     if script == "train":
         given = {argument.split("=")[0] for argument in arguments}
         smaller = {key: value for key, value in FEWER_STEPS.items() if key not in given}
-        if "initial=mosaic" in arguments:  # whose network is as large as it is
+        if {"initial=mosaic", "style_file=true"} & set(arguments):  # whose network is as large as it is
             smaller = {key: value for key, value in smaller.items() if not key.startswith("network.")}
         arguments = [*arguments, *(f"{key}={value}" for key, value in smaller.items())]
         if "trainer=ddp" in arguments:  # starts its second process from this one's command line

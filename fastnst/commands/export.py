@@ -8,7 +8,7 @@ from pathlib import Path
 from fastnst.command_line import ArgumentParser, called
 from fastnst.errors import InputError
 from fastnst.models.model_file import Model, find_model, load_model, read_model, style_name
-from fastnst.models.styles import pick, shares_from_text
+from fastnst.models.style_file import pick_by_text
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors", "web": "_web"}
 
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     name = style_name(path, model.card)
     if options.style is not None:
         assert isinstance(model, Model)
-        model = pick(model, shares_from_text(options.style, model))
+        model = pick_by_text(model, options.style)
         name = model.card["style"]["name"]
     output = options.output or Path("exported") / f"{name}{ENDINGS[options.format]}"
     if options.format != "web" and output.suffix != ENDINGS[options.format]:

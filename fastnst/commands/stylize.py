@@ -12,7 +12,8 @@ from fastnst.commands.picture_files import add_file_options, work_on_files  # fi
 from fastnst.errors import InputError
 from fastnst.images.color import COLOR_MODES
 from fastnst.models.model_file import Model, find_model, load_model, style_name
-from fastnst.models.styles import check_shares, pick, shares_from_text
+from fastnst.models.style_file import pick_by_text, with_style_files
+from fastnst.models.styles import check_shares, joined, shares_from_text
 
 
 def shares(text: str) -> list[float]:
@@ -26,7 +27,7 @@ def argument_parser() -> ArgumentParser:
     parser = ArgumentParser(prog=called("stylize"), description=__doc__)
     add = parser.add_argument
     add("--model", required=True, action="append", help="model file or name in checkpoints/; several: see --mix")
-    add("--style", help="of a model with many: a name, or shares of several, for instance candy=0.6,ink=0.4")
+    add("--style", help="of a model with many: a name, or shares, for instance candy=0.6,ink=0.4; or a .style file")
     add("--style-from", help="animations and videos: the style of the first frame, which changes by and by")
     add("--style-to", help="the style of the last frame; both a name or shares, as --style")
     add("--mix", type=shares, help="share of each --model, for instance 0.6,0.4 (default: equal shares)")
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         raise InputError("--style picks from one --model: give one of them.")
     options.passage = read_passage(options, models[0])
     if options.style is not None:
-        models = [pick(models[0], shares_from_text(options.style, models[0]))]
+        models = [pick_by_text(models[0], options.style)]
     if options.info:
         print(json.dumps(models[0].card if len(models) == 1 else [model.card for model in models], indent=2))
         return 0
@@ -65,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.style is not None:
         names = [models[0].card["style"]["name"]]
     if options.passage is not None:
-        names = ["_to_".join("+".join(shares) for shares in options.passage)]
+        names = ["_to_".join(joined(shares) for shares in options.passage)]
 
     def prepared(work: list[tuple[Path, Path]]) -> tuple[Any, Any, Any]:
         if options.passage is not None:
@@ -83,6 +84,7 @@ def read_passage(options: argparse.Namespace, model: Model) -> tuple[dict[str, f
     if None in ends or options.style is not None:
         raise InputError("--style-from and --style-to go together, and without --style: the first and the last style.")
     first, last = (shares_from_text(text, model) for text in ends)
+    model = with_style_files(model, {**first, **last})
     for shares in (first, last):
         check_shares(model, shares)
     return first, last

@@ -14,7 +14,7 @@ from fastnst.commands.picture_files import heed_only_our_limits
 from fastnst.commands.stylize import argument_parser, how
 from fastnst.errors import InputError, one_line, require_whole
 from fastnst.models.model_file import Model, find_model, load_model, style_name
-from fastnst.models.styles import pick, shares_from_text
+from fastnst.models.style_file import pick_by_text
 
 UNDERSTOOD = {
     *("model", "style", "mix", "input", "output", "format", "strength", "colors", "detail", "mask", "stroke_scale"),
@@ -137,7 +137,7 @@ def models_of(options: argparse.Namespace) -> dict[str, list[Model]]:
     if options.style is not None:
         if len(models) > 1:
             raise InputError("--style picks from one --model: give one of them.")
-        models = [pick(models[0], shares_from_text(text, models[0])) for text in options.style]
+        models = [pick_by_text(models[0], text) for text in options.style]
         names = [model.card["style"]["name"] for model in models]
     if options.mix is not None:
         return {"+".join(names): models}

@@ -35,6 +35,8 @@ FORMAT = "fastnst-model"
 FORMAT_VERSION = 1
 SHIPPED = shipped("checkpoints")
 """Where the trained styles of this project lie."""
+STYLE = ".style"
+"""How the names of style files end, see :mod:`fastnst.models.style_file`."""
 BASE = "base"
 """Name of the shipped model that a new painting is learnt from."""
 PAINTINGS = "paintings"
@@ -100,12 +102,18 @@ def save_model(
         "thumbnail": None if thumbnail is None else as_bytes(thumbnail),
     }
     for style in (content["card"].get("style"), *content["card"].get("styles", [])):
-        if isinstance(style, dict) and not is_plain_name(style.get("name")):  # as load_model wants it
-            name = str(style.get("name")).translate(dict.fromkeys(map(ord, "/\\:"), "_")).lstrip(".")
-            style["name"] = name[:LONGEST_NAME] or "unnamed"
+        if isinstance(style, dict):  # as load_model wants it
+            style["name"] = plain_name(style.get("name"))
     whole = as_safetensors(content) if Path(path).suffix.lower() == SAFETENSORS else _as_checkpoint(content)
     with written_whole(path) as beside:
         beside.write_bytes(whole)
+
+
+def plain_name(name: Any) -> str:
+    """A name that files may have, for one of any kind."""
+    if is_plain_name(name):
+        return name
+    return plain(str(name)).translate(dict.fromkeys(map(ord, "/\\:"), "_")).lstrip(".")[:LONGEST_NAME] or "unnamed"
 
 
 def _as_checkpoint(content: dict[str, Any]) -> memoryview:
@@ -167,6 +175,10 @@ def read_model(path: str | os.PathLike, network: nn.Module | None = None) -> Any
         raise InputError(f"there is no model file {path}.")
     if path.stat().st_size > LARGEST_FILE:
         raise InputError(f"{path} has more than the {LARGEST_FILE:,} bytes that are read of a model file: train anew.")
+    if path.suffix.lower() == STYLE:
+        raise InputError(
+            f"{path} is a style without its network: give the --model it was learnt from, and --style {path}."
+        )
     if path.suffix.lower() == ".onnx":
         raise InputError(f"{path} is a model for other programs: give the model.ckpt that it was exported from.")
     content = read_safetensors(path, FORMAT) if path.suffix.lower() == SAFETENSORS else _load(path)
@@ -190,7 +202,7 @@ def read_model(path: str | os.PathLike, network: nn.Module | None = None) -> Any
         made.load_state_dict({name: value.contiguous() for name, value in weights.items()}, assign=network is None)
         if len(card.get("styles", [])) != (made.arguments.get("styles") or 0):
             raise Untrusted(f"its card names {len(card.get('styles', []))} styles, its network has others")
-        thumbnail = None if thumbnail is None else _as_picture(thumbnail, made.arguments.get("styles"))
+        thumbnail = None if thumbnail is None else as_picture(thumbnail, made.arguments.get("styles"))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
@@ -211,7 +223,12 @@ def as_bytes(thumbnail: Tensor) -> Tensor:
     return (thumbnail.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
 
-def _as_picture(thumbnail: Tensor, styles: int | None) -> Tensor:
+def as_picture(thumbnail: Tensor, styles: int | None) -> Tensor:
+    """From the 8-bit values of a file to [0, 1]; (3, H, W), or of many styles (S, 3, H, W).
+
+    Raises:
+        Untrusted: it has another shape or type.
+    """
     expected = (3,) if styles is None else (styles, 3)
     if thumbnail.dtype != torch.uint8 or thumbnail.shape[:-2] != expected or 0 in thumbnail.shape:
         raise Untrusted(f"its thumbnail has shape {tuple(thumbnail.shape)!s:.50} and not {(*expected, 'H', 'W')} bytes")

@@ -24,8 +24,11 @@ def as_safetensors(content: dict[str, Any]) -> bytes:
     return save(tensors, {**metadata, "card": json.dumps(content["card"])})
 
 
-def read_safetensors(path: Path, format: str) -> dict[str, Any]:
+def read_safetensors(path: Path, format: str, kind: str = "model") -> dict[str, Any]:
     """The same content, weights in float32; of a file that is not of this format its weights alone.
+
+    Args:
+        kind: of file, for messages.
 
     Raises:
         InputError: it is damaged.
@@ -47,4 +50,4 @@ def read_safetensors(path: Path, format: str) -> dict[str, Any]:
         }  # fmt: skip
     except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{path} is damaged or not a model file ({reason}): export it again.") from None
+        raise InputError(f"{path} is damaged or not a {kind} file ({reason}): export or train it again.") from None

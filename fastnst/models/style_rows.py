@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -41,7 +43,8 @@ def rows_of(model: Model) -> Rows:
     if style_names(model):
         return Rows(norms, model.card["styles"], model.thumbnail)
     thumbnails = None if model.thumbnail is None else model.thumbnail[None]
-    return Rows(norms, [model.card.get("style") or {"name": "unnamed"}], thumbnails)
+    figures = {name: model.card[name] for name in ("fidelity",) if name in model.card}
+    return Rows(norms, [{**(model.card.get("style") or {"name": "unnamed"}), **figures}], thumbnails)
 
 
 def with_rows(model: Model, rows: Rows) -> Model:
@@ -52,6 +55,7 @@ def with_rows(model: Model, rows: Rows) -> Model:
     card = {**model.card, "network": {"name": network.name, "arguments": arguments}, "styles": rows.styles}
     if not style_names(model):
         card["style"] = {"name": "many"}
+        card.pop("fidelity", None)  # now its row's
     return Model(network.eval().requires_grad_(False), card, rows.thumbnails)
 
 
@@ -84,12 +88,21 @@ def put(model: Model, other: Model) -> Model:
     Raises:
         InputError: they do not, or a style's name is in both.
     """
-    ours, theirs = rows_of(model), rows_of(other)
-    if not _same_convolutions(model, other):
+    if fingerprint(model.network) != fingerprint(other.network):
         raise InputError(
             "the convolutions of the two models differ, and styles cannot go to others than those they were trained "
             "with: put together only what was taken out of one model."
         )
+    return put_rows(model, rows_of(other))
+
+
+def put_rows(model: Model, theirs: Rows) -> Model:
+    """A model with more styles, whose rows were learnt with its convolutions.
+
+    Raises:
+        InputError: a style's name is in both.
+    """
+    ours = rows_of(model)
     names = [style["name"] for style in ours.styles]
     if both := [style["name"] for style in theirs.styles if style["name"] in names]:
         raise InputError(f"both models have a style {both[0]!r}: drop it from one of them first.")
@@ -107,11 +120,20 @@ def put(model: Model, other: Model) -> Model:
     return with_rows(model, Rows(norms, [*ours.styles, *theirs.styles], thumbnails))
 
 
-def _same_convolutions(model: Model, other: Model) -> bool:
-    arguments = [{**one.network.arguments, "styles": None} for one in (model, other)]
-    if model.network.name != other.network.name or arguments[0] != arguments[1]:
-        return False
-    norms, theirs = rows_of(model).norms, other.network.state_dict()
-    return all(
-        torch.equal(value, theirs[name]) for name, value in model.network.state_dict().items() if name not in norms
-    )
+def fingerprint(network: TransformerNetwork) -> str:
+    """Identifies what all styles of a network share, to the last bit: its convolutions, and its arguments.
+
+    Those that have their default are left out, so that one which is added to the class changes no fingerprint.
+    """
+    known = inspect.signature(TransformerNetwork).parameters
+    others = {
+        name: value
+        for name, value in network.arguments.items()
+        if name != "styles" and (name not in known or known[name].default != value)
+    }
+    norms = tuple(f"{name}." for name, one in network.named_modules() if isinstance(one, InstanceNorm))
+    whole = hashlib.sha256(repr((network.name, sorted(others.items()))).encode())
+    for name, value in network.state_dict().items():
+        if not name.startswith(norms):
+            whole.update(name.encode() + value.float().cpu().contiguous().numpy().tobytes())
+    return whole.hexdigest()[:16]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import torch
 
 from fastnst.errors import InputError
-from fastnst.models.model_file import Model
+from fastnst.models.model_file import STYLE, Model
 from fastnst.networks import TransformerNetwork
 
 
@@ -45,7 +46,7 @@ def check_shares(model: Model, shares: Mapping[str, float]) -> None:
     """
     known = style_names(model)
     if not known:
-        raise InputError("a style was named, but this model has only one: leave the name out.")
+        raise InputError("a style was named, but this model has only one: leave the name out, or give a .style file.")
     for name in shares:
         if name not in known:
             raise InputError(f"no style {name!r} in this model: expected one of {', '.join(known)}.")
@@ -72,9 +73,14 @@ def pick(model: Model, shares: Mapping[str, float], single: TransformerNetwork |
     known = style_names(model)
     rows = torch.tensor([shares.get(name, 0.0) for name in known])
     foremost = known.index(max(shares, key=lambda name: shares[name]))
-    name = "+".join(name for name in known if shares.get(name, 0) > 0)
+    name = joined(name for name in known if shares.get(name, 0) > 0)
     card = {key: value for key, value in model.card.items() if key != "styles"}
     card["network"] = {**card["network"], "arguments": {**card["network"]["arguments"], "styles": None}}
     card["style"] = {**(card.get("style") or {}), **model.card["styles"][foremost], "name": name}
     thumbnail = None if model.thumbnail is None else model.thumbnail[foremost]
     return Model(model.network.of_style(rows, single), card, thumbnail)
+
+
+def joined(names: Iterable[str]) -> str:
+    """The name of a mixture, for a card or a file: ``candy+ink``; style files are called without folder and ending."""
+    return "+".join(Path(name).name.removesuffix(STYLE) for name in names)

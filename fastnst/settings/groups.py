@@ -153,6 +153,7 @@ class TrainSettings(TrainingSettings):
     range_weight: float
     teacher: str | None
     teacher_steps: int
+    style_file: bool
     final_photos: int
     final_size: int
 

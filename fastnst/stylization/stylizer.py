@@ -17,6 +17,7 @@ from fastnst.images.resizing import resize
 from fastnst.models.hub import as_address
 from fastnst.models.model_file import Model, find_model, load_model
 from fastnst.models.publishing import write_folder
+from fastnst.models.style_file import with_style_files
 from fastnst.models.styles import pick, style_names
 from fastnst.networks import OwnNetwork
 from fastnst.networks.transformer import MINIMUM_SIZE
@@ -38,7 +39,8 @@ class Stylizer:
         model: from :func:`fastnst.models.model_file.load_model`, or a path or name for it; or several of these.
         device: where to run, for instance ``"cpu"`` or ``"cuda"``; None takes a GPU if there is one.
         mix: the share of each model in the result; they sum to 1. None: equal shares.
-        shares: of a model of many styles, the share of each style by name; they sum to 1. None: a model of one style.
+        shares: of a model of many styles, the share of each style by name, or by the path of a ``.style`` file that was
+            learnt from it; they sum to 1. None: a model of one style.
         tile: side in pixels of the tiles that pictures are cut into; None: tiles only where the whole picture does not
             fit into the memory that is free.
         engine: ``"auto"`` runs whole pictures on the CPU by :class:`~fastnst.stylization.cpu.engine.CpuEngine` where it
@@ -70,6 +72,7 @@ class Stylizer:
         if shares is not None:
             if len(models) > 1:
                 raise InputError(f"shares of styles are of one model: expected one, and not {len(models)}.")
+            self.many = with_style_files(self.many, shares)
             models = [pick(self.many, shares)]
         for one in models:
             if known := style_names(one):
@@ -138,6 +141,7 @@ class Stylizer:
         Raises:
             InputError: the shares have no meaning, or the model has one style.
         """
+        self.many = with_style_files(self.many, shares)
         self.model = pick(self.many, shares, self.network)
 
     def digest(self) -> str:

@@ -18,7 +18,7 @@ from fastnst.settings import EnlargeTrainSettings, TrainSettings
 from fastnst.training.build import Callbacks
 from fastnst.training.callbacks.tensorboard import EventLogger
 from fastnst.training.resume.resumption import flat
-from fastnst.training.resume.run_folder import LAST, MODEL
+from fastnst.training.resume.run_folder import LAST, MODEL, style_path
 from fastnst.training.steps.training_module import TrainingModule
 from fastnst.training.tasks.enlarging_task import EnlargingTask
 from fastnst.training.tasks.stylizing_task import StylizingTask
@@ -75,6 +75,8 @@ def finish(
     print(f"TensorBoard:   tensorboard --logdir {folder.parent}")
     own = isinstance(module.network, OwnNetwork)
     how = OWN_NETWORK.format(model) if own else f"{called(task.script)} --model {model}"
+    if isinstance(settings, TrainSettings) and settings.style_file:
+        how = f"{called(task.script)} --model {settings.initial} --style {style_path(folder, task.name)}"
     print(f"{task.script.capitalize()} with:  {how}", flush=True)
     if received is not None:
         sys.exit(128 + received)

@@ -12,6 +12,7 @@ from fastnst.errors import InputError
 from fastnst.losses import PerceptualLoss
 from fastnst.models.model_file import BASE, find_model, load_model
 from fastnst.networks import OwnNetwork, TransformerNetwork
+from fastnst.networks.blocks import InstanceNorm
 from fastnst.networks.transformer import OUTPUT_RANGE
 from fastnst.training.module import StyleTransferModule
 
@@ -19,7 +20,17 @@ CONTRASTS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 """Tried in turn, in units of the style picture's own contrast."""
 
 
-def begin_from(module: StyleTransferModule, model: str, styles: Sequence[Tensor], content: Tensor) -> None:
+def freeze_convolutions(network: TransformerNetwork) -> None:
+    """Leave only the scales and shifts of the normalisations to be learnt (Dumoulin et al. 2017, section 3.3)."""
+    network.requires_grad_(False)
+    for module in network.modules():
+        if isinstance(module, InstanceNorm):
+            module.requires_grad_(True)
+
+
+def begin_from(
+    module: StyleTransferModule, model: str, styles: Sequence[Tensor], content: Tensor, frozen: bool = False
+) -> None:
     """Take the weights of a trained model, of these styles or others, as the first ones.
 
     Where the numbers of styles differ, every style begins as the mean of the model's. ``base``, with which some
@@ -29,19 +40,21 @@ def begin_from(module: StyleTransferModule, model: str, styles: Sequence[Tensor]
         model: a model file, or the name of one in ``checkpoints/``.
         styles: the style pictures, (3, H, W) in [0, 1].
         content: some photographs (N, 3, H, W) in [0, 1] to adapt the output on.
+        frozen: the convolutions stay the model's to the bit, the last one, too, and the network must be its in all.
 
     Raises:
         InputError: it cannot be read, or its network is another one.
     """
     network = module.network
-    if model == BASE and _arguments(network) != _arguments(load_model(find_model(BASE)).network):
+    if not frozen and model == BASE and _arguments(network) != _arguments(load_model(find_model(BASE)).network):
         print("This network begins with random weights: initial=base is of the default network.", flush=True)
         return
     if isinstance(network, OwnNetwork):
         network.load_state_dict(load_model(find_model(model), deepcopy(network.body)).network.state_dict())
         return
     given = load_model(find_model(model)).network
-    if _arguments(given) != _arguments(network):
+    grain = (given.arguments["grain"], network.arguments["grain"])
+    if _arguments(given) != _arguments(network) or (frozen and grain[0] != grain[1]):
         raise InputError(
             f"initial={model}: its network is {given.arguments}, this run's is {network.arguments}: give a model of "
             "the same network, or network.arguments that are its own."
@@ -50,7 +63,7 @@ def begin_from(module: StyleTransferModule, model: str, styles: Sequence[Tensor]
         given = given.of_style(torch.full((rows,), 1 / rows))
     own = network.state_dict()
     network.load_state_dict({name: value.expand_as(own[name]) for name, value in given.state_dict().items()})
-    if network.arguments["output"] == "tanh" and not module.styles:
+    if not frozen and network.arguments["output"] == "tanh" and not module.styles:
         adapt_output(network, module.loss, styles[0], content)
 
 

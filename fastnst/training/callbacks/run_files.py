@@ -11,9 +11,10 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from fastnst.errors import InputError, is_out_of_memory, require_whole
-from fastnst.models.model_file import save_model
+from fastnst.models.model_file import Model, save_model
+from fastnst.models.style_file import save_style
 from fastnst.training.callbacks.stop_on_signals import Abandoned
-from fastnst.training.resume.run_folder import LAST, MODEL
+from fastnst.training.resume.run_folder import LAST, MODEL, style_path
 from fastnst.training.steps.training_module import TrainingModule
 
 
@@ -137,7 +138,7 @@ class RunFiles(pl.Callback):
             rank_zero_warn(f"step {trainer.global_step}: {error}")
 
     def write_model(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write ``model.ckpt`` with the losses known by now in its card."""
+        """Write ``model.ckpt``, and the style file where there is one, with the losses known by now in its card."""
         assert isinstance(pl_module, TrainingModule)
         self._collect(trainer)
         card = {
@@ -150,6 +151,9 @@ class RunFiles(pl.Callback):
         if self.changes:
             card["changes"] = self.changes
         save_model(self.folder / MODEL, pl_module.network, card, self.thumbnail)
+        if card["settings"].get("style_file"):
+            model = Model(pl_module.network, card, self.thumbnail)
+            save_style(style_path(self.folder, self.name), model, card["settings"]["initial"])
 
     def _due(self, step: int) -> bool:
         return bool(self.every_n_steps) and step % self.every_n_steps == 0 and step != self._written_at

@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import TextIO
 
 from fastnst.errors import InputError
+from fastnst.models.model_file import STYLE, plain_name
 
 LAST, PREVIOUS, MODEL = "last.ckpt", "previous.ckpt", "model.ckpt"
+
+
+def style_path(folder: Path, style: str) -> Path:
+    """Where a run leaves its style file."""
+    return folder / f"{plain_name(style)}{STYLE}"
 
 
 try:

@@ -21,9 +21,12 @@ from fastnst.training.callbacks.output_watch import OutputWatch
 from fastnst.training.callbacks.previews import Previews, fixed_pictures, photos_to_show
 from fastnst.training.final_figures import measure
 from fastnst.training.module import StyleTransferModule
-from fastnst.training.start import begin_from
+from fastnst.training.start import begin_from, freeze_convolutions
 from fastnst.training.style_pictures import find_styles, fingerprint, read_style, read_styles, thumbnail
 from fastnst.training.tasks.chosen_descent import descent
+
+ROWS_ALONE = 10.0
+"""Learning rate of a style file's rows over that of all weights, by docs/minute.md."""
 
 
 class StylizingTask:
@@ -59,8 +62,16 @@ class StylizingTask:
         """The network and the objective with the styles, in the module that trains the one with the other."""
         plain, many = asdict(self.settings), len(self.styles) if len(self.styles) > 1 else None
         plain["loss"] = with_own_terms(plain["loss"])
+        network = build_network_of(self.settings.network, many)
+        if self.settings.style_file:
+            if self.settings.initial is None:
+                raise InputError("style_file=true needs the model that the style will be for: add initial=base.")
+            if many or not isinstance(network, TransformerNetwork):
+                raise InputError("style_file=true is for one style, and a network of fastnst's own: leave it out.")
+            freeze_convolutions(network)
+            plain["learning_rate"] *= ROWS_ALONE
         return StyleTransferModule(
-            build_network_of(self.settings.network, many),
+            network,
             build_objective(build_loss_network(plain), list(self.styles.values()), plain["loss"]),
             steps=self.settings.trainer.max_steps,
             seed=self.settings.seed,
@@ -73,7 +84,7 @@ class StylizingTask:
 
     def begin(self, module: StyleTransferModule, model: str, data: PhotoDataModule) -> None:
         """Take the weights of a model; see :func:`~fastnst.training.start.begin_from`."""
-        begin_from(module, model, list(self.styles.values()), data.some_photos(4))
+        begin_from(module, model, list(self.styles.values()), data.some_photos(4), self.settings.style_file)
 
     def card(self) -> dict[str, Any]:
         """What a model file says of the task."""
