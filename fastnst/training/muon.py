@@ -61,7 +61,7 @@ class Muon(torch.optim.Optimizer):
         others = [one for one in given if id(one) not in chosen]
         groups = [{"params": kernels, "kernels": True}, {"params": others, "kernels": False}]
         if rows:
-            groups.append({"params": rows, "kernels": False, "lr": ROW_RATE * lr})
+            groups.append({"params": rows, "kernels": False, "rate": ROW_RATE})
         super().__init__(groups, {"lr": lr})
 
     @torch.no_grad()
@@ -75,7 +75,8 @@ class Muon(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     update = self._muon if group["kernels"] else self._adam
-                    parameter.sub_(group["lr"] * update(parameter.grad, self.state[parameter]))
+                    rate = group["lr"] * group.get("rate", 1.0)  # all groups have the schedule's learning rate
+                    parameter.sub_(rate * update(parameter.grad, self.state[parameter]))
         return loss
 
     def _muon(self, gradient: Tensor, state: dict[str, Any]) -> Tensor:

@@ -44,11 +44,14 @@ def test_the_kernels_of_single_channels_step_by_adam():
     assert [len(group["params"]) for group in optimizer.param_groups] == [0, 2]
 
 
-def test_the_rows_of_many_styles_step_further():
+def test_the_rows_of_many_styles_step_further(monkeypatch):
     network = TransformerNetwork(width=4, residual_blocks=1, styles=3)
     module = StyleTransferModule(network, lambda stylized, content: stylized.mean(), steps=4, learning_rate=0.01,
                                  optimizer="muon")  # fmt: skip
-    optimizer = module.configure_optimizers()["optimizer"]
+    configured = module.configure_optimizers()
+    optimizer, scheduler = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    monkeypatch.setattr(module, "lr_schedulers", lambda: scheduler)
+    module.on_train_start()  # gives all groups the learning rate of the settings
     before = {name: value.clone() for name, value in network.named_parameters()}
     for value in network.parameters():
         value.grad = torch.ones_like(value)
