@@ -68,7 +68,7 @@ def train_ours(options: argparse.Namespace, device: torch.device) -> tuple[Model
     """
     command = [
         sys.executable, "-m", "fastnst", "train", f"style={options.style}", f"style.size={options.size}",
-        f"experiment={options.experiment}", "final_photos=0", *options.override,
+        f"experiment={options.experiment}", "initial=null", "final_photos=0", *options.override,
         *([] if options.photos is None else ["data=folder", f"data.root={options.photos}"]),
     ]  # fmt: skip
     folder = options.keep / f"fastnst_{digest(command[3:])[:8]}"

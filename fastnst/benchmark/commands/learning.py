@@ -175,7 +175,7 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
     )  # fmt: skip
     command = [
         sys.executable, "-m", "fastnst", "train", f"style={options.style}", f"style.size={STYLE_SIZE}", "trainer=cpu",
-        f"experiment={options.experiment}", f"data={source}", "save_every=50", *options.override,
+        f"experiment={options.experiment}", "initial=null", f"data={source}", "save_every=50", *options.override,
         *([f"data.root={options.photos}"] if options.photos else []),
     ]  # fmt: skip
     ours = our_curve(command, loss, contents)
