@@ -84,8 +84,8 @@ class VideoWriter:
         if self.path.exists() and not overwrite and not self.kept:
             raise InputError(f"{path} exists already; choose another name or ask to overwrite it")
         self.rate_factor = max(0, round(18 + (95 - quality) * 0.35))
-        transparent = TRANSPARENT.get(self.path.suffix.lower()) if reader.alpha else None
-        self.codec, self.transparent = transparent or (codec, None)
+        transparent = TRANSPARENT.get(self.path.suffix.lower()) if reader.alpha else None  # codec and format of pixels
+        self.codec, self.transparent = transparent or (codec, "")
         self.beside = self.path.with_name(f".{uuid.uuid4().hex}{self.path.suffix}")
         self.left_out: list[str] = []
         if reader.alpha and not self.transparent:
