@@ -6,10 +6,12 @@ import argparse
 import os
 import signal
 import sys
+from pathlib import Path
 
 from fastnst.command_line import ArgumentParser, called
 from fastnst.demo.atelier import MAX_SECONDS, Atelier
 from fastnst.demo.gate import LOOPBACK, Gate
+from fastnst.demo.live import PLACE, LivePages
 from fastnst.demo.page import build_page
 from fastnst.errors import InputError, require_whole
 
@@ -24,6 +26,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-seconds", type=int, default=MAX_SECONDS, help="for one picture (default: %(default)s)")
     parser.add_argument("--no-learning", action="store_true", help="visitors cannot have paintings of their own learnt")
     parser.add_argument("--learning", action="append", help="option of train for that (default: experiment=minute)")
+    parser.add_argument("--runtime", type=Path, help="for the live camera: as of export --format web")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps ... (default: a GPU if there is one)")
     options = parser.parse_args(arguments)
     require_whole("--max-upload", options.max_upload, least=1)
@@ -43,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     page = build_page(atelier)
     import gradio as gr
     from starlette.middleware import Middleware
+    from starlette.routing import Mount
 
     largest = options.max_upload * 1_000_000
     names = [*LOOPBACK, options.host, *options.name] if options.host in LOOPBACK else []
@@ -59,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
             server_port=options.port,
             share=False,
             max_file_size=largest,
-            app_kwargs={"middleware": [gate]},
+            app_kwargs={"middleware": [gate], "routes": [Mount(PLACE, LivePages(atelier, options.runtime))]},
             theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),  # none from elsewhere
             footer_links=[],
             ssr_mode=False,

@@ -7,8 +7,8 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,7 +113,9 @@ class Atelier:
         self.lock = FileLock(Path(self.results.name) / LOCK)
         self.lock.acquire()
         self.uploads = Path(self.results.name) / "uploads"
-        self.uploads.mkdir()
+        self.live = Path(self.results.name) / "live"
+        for folder in (self.uploads, self.live):
+            folder.mkdir()
         self.apprentice = None if learning is None else Apprentice(Path(self.results.name), learning)
 
     def close(self) -> None:
@@ -172,13 +174,8 @@ class Atelier:
         if style not in self.models:
             raise InputError("A painting is forgotten after an hour: choose another style, or have it learnt again.")
         content, alpha = read_image_with_alpha(picture, max_pixels=MAX_PIXELS)
-        if not self.locks[style].acquire(timeout=self.max_seconds):
-            raise InputError("Too many pictures of this style are being painted: try again later.")
-        try:
-            self.ends[style] = time.monotonic() + self.max_seconds
+        with self.in_turn(style):
             stylized = self.stylizers[style](content, controls)
-        finally:
-            self.locks[style].release()
         content = controls.reduce(content)
         alpha = None if alpha is None else resize(alpha, *stylized.shape[-2:])
         content = content if stylized.shape == content.shape else resize(content, *stylized.shape[-2:])
@@ -189,6 +186,21 @@ class Atelier:
         height, width = stylized.shape[-2:]
         return Painted(before, after, f"{style}: {width} x {height} in {time.perf_counter() - started:.1f} s.")
 
+    @contextmanager
+    def in_turn(self, style: str) -> Iterator[None]:
+        """Use a style alone, for :attr:`max_seconds`.
+
+        Raises:
+            InputError: it was in use for that long.
+        """
+        if not self.locks[style].acquire(timeout=self.max_seconds):
+            raise InputError("Too many pictures of this style are being painted: try again later.")
+        try:
+            self.ends[style] = time.monotonic() + self.max_seconds
+            yield
+        finally:
+            self.locks[style].release()
+
     def forget_old_results(self) -> None:
         """Delete results and visitors' paintings older than :data:`KEPT_SECONDS` (the page keeps copies of pictures
         that it still shows), and uploads that were broken off."""
@@ -197,7 +209,7 @@ class Atelier:
             for known in (self.models, self.stylizers, self.locks, self.ends, self.learnt):
                 known.pop(name, None)
         for path in Path(self.results.name).iterdir():
-            if path.is_dir() and path != self.uploads and now - path.stat().st_mtime > KEPT_SECONDS:
+            if path.is_dir() and path not in (self.uploads, self.live) and now - path.stat().st_mtime > KEPT_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)
         for path in self.uploads.iterdir():  # whole ones lie in folders; gradio deletes those
             with suppress(OSError):

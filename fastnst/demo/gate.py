@@ -19,7 +19,7 @@ REQUESTS_AT_ONCE = 200
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 READ = re.compile(
     r"/|/(config|theme\.css|manifest\.json|favicon\.ico|robots\.txt|pwa_icon(/\w+)?)|/(assets|static|svelte)/.*"
-    r"|/gradio_api/(info|startup-events|upload_progress|queue/data|heartbeat/\w+|file=.*)"
+    r"|/gradio_api/(info|startup-events|upload_progress|queue/data|heartbeat/\w+|file=.*)|/live/[^/]+/[\w.-]*"
 )
 SENT = re.compile(r"/gradio_api/(upload|queue/join|cancel|reset)/?")
 """What the page asks for and what it sends; nothing else of what gradio can do is let in."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastnst.demo.atelier import KEPT_SECONDS, Atelier
+from fastnst.demo.live import link
 from fastnst.errors import InputError
 from fastnst.images.color import COLOR_MODES
 from fastnst.stylization.controls import Controls
@@ -35,8 +36,11 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
 
     apprentice = atelier.apprentice
 
+    def described(style: str) -> str:
+        return f"Style: **{style}**" + (f" ({link(style)})" if style in atelier.shipped else "")
+
     def choose(names, event):
-        return names[event.index], f"Style: **{names[event.index]}**"
+        return names[event.index], described(names[event.index])
 
     choose.__annotations__["event"] = gr.SelectData  # gradio asks for the class; here it would be a string
 
@@ -64,7 +68,7 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
                     continue
                 names = [*names, name := atelier.add_painting(seen.model)]
                 keep, shelf = gr.DownloadButton(value=str(seen.model), interactive=True), atelier.thumbnails(names)
-                yield shown, seen.text, keep, gr.Gallery(shelf), names, name, f"Style: **{name}**", None
+                yield shown, seen.text, keep, gr.Gallery(shelf), names, name, described(name), None
         except InputError as error:
             text = str(error) if painting is None else str(error).replace(str(painting), Path(painting).name)
             raise gr.Error(text, title="This did not work", print_exception=False) from None
@@ -84,7 +88,7 @@ def build_page(atelier: Atelier) -> gradio.Blocks:
                     atelier.thumbnails(atelier.shipped), label="Style", columns=4, height=320, allow_preview=False,
                     selected_index=0, interactive=False, buttons=[], elem_id="styles",
                 )  # fmt: skip
-                chosen = gr.Markdown(f"Style: **{first}**", elem_id="chosen")
+                chosen = gr.Markdown(described(first), elem_id="chosen")
                 picture = gr.Image(
                     label="Your picture", type="filepath", image_mode=None, format="png",
                     sources=["upload", "webcam", "clipboard"], elem_id="picture",

@@ -19,8 +19,12 @@ from fastnst.models.model_file import AnyModel, Model
 
 RUNTIME = "onnxruntime-web@1.30.0"
 """The npm package; this version, because the page is tested with it."""
-RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-"""Of the package's 60 files the three that computing on the CPU (WebAssembly) needs, 14 MB."""
+RUNTIME_FILES = (
+    *("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"),
+    *("ort.webgpu.min.mjs", "ort-wasm-simd-threaded.asyncify.mjs", "ort-wasm-simd-threaded.asyncify.wasm"),
+)
+"""Of the package's 60 files the three that computing on the CPU (WebAssembly) needs, 14 MB, and the three for the GPU
+(WebGPU), 27 MB; a visitor's browser loads the ones or the others."""
 PAGE_FILES = ("index.html", "page.js", "worker.js", "style.css")
 PAINTS = {"what": "Turns your picture into a painting", "done": "stylized"}
 ENLARGES = {"what": "Enlarges your picture", "done": "enlarged"}
@@ -107,7 +111,7 @@ def _copy_from_folder(folder: Path, target: Path) -> None:
 
 
 def _extract(package: Path, target: Path) -> None:
-    """Only these three files, under names of ours: an archive cannot write anywhere else."""
+    """Only these files, under names of ours: an archive cannot write anywhere else."""
     try:
         with tarfile.open(package) as archive:
             for file in RUNTIME_FILES:

@@ -116,6 +116,19 @@ class UpsampleBlock(Chain):
         )
 
 
+def phases_of_upsampling(kernel: Tensor) -> Tensor:
+    """Of a 3x3 kernel (D, C, 3, 3) behind nearest-neighbour upsampling: (4 D, C, 3, 3) on the small map.
+
+    An even row sees row p - 1 once and row p twice, an odd one row p twice and row p + 1 once; columns likewise. The
+    result's channels are even-even, even-odd, odd-even, odd-odd.
+    """
+    even = kernel.new_tensor([[1, 0, 0], [0, 1, 1], [0, 0, 0]])
+    odd = kernel.new_tensor([[0, 0, 0], [1, 1, 0], [0, 0, 1]])
+    return torch.cat([
+        torch.einsum("ik,jl,dckl->dcij", rows, columns, kernel) for rows in (even, odd) for columns in (even, odd)
+    ])  # fmt: skip
+
+
 class TransposedBlock(Chain):
     """Doubles height and width by a convolution of stride 1/2, as in the paper of Johnson et al."""
 

@@ -36,7 +36,7 @@ def runtime(tmp_path):
 def test_a_folder_with_everything_and_nothing_else(model, runtime, tmp_path):
     export_web(model, tmp_path / "page", "stained_<glass>", runtime=runtime)
     names = {file.name for file in (tmp_path / "page").iterdir()}
-    assert names == {"model.onnx", *web.PAGE_FILES, *web.RUNTIME_FILES} and len(names) == 8
+    assert names == {"model.onnx", *web.PAGE_FILES, *web.RUNTIME_FILES} and len(names) == 11
     html = (tmp_path / "page" / "index.html").read_text()
     assert "<h1>stained &lt;glass&gt;</h1>" in html and "{" not in html and "Mix with" not in html
     for name in ("page.js", "worker.js", "style.css"):
@@ -50,7 +50,7 @@ def test_styles_to_choose_from(runtime, tmp_path):
     assert re.findall(r'data-name="(.*?)"', html) == list(NAMES)
     assert re.findall("<option>(.*?)</option>", html)[:3] == list(NAMES)
     assert html.count('alt="style picture"') == 3 and "{" not in html
-    assert len(list((tmp_path / "page").iterdir())) == 8
+    assert len(list((tmp_path / "page").iterdir())) == 11
     model.card["styles"][1]["name"] = "<b>&_"
     bare = style_chooser(model._replace(thumbnail=None))
     assert 'data-name="&lt;b&gt;&amp;_"' in bare and "<option>&lt;b&gt;&amp; </option>" in bare and "<img" not in bare

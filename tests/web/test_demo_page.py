@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from tests.conftest import start_script
-from tests.web.conftest import BROKEN, PATIENCE, says
+from tests.web.conftest import BROKEN, PACKED_RUNTIME, PATIENCE, says
 
 pytestmark = pytest.mark.browser
 
@@ -20,9 +20,9 @@ def address(sample, small):
         port = free.getsockname()[1]
     both = [option for name in ("first", "second") for option in ("--model", sample.model.with_stem(name))]
     learning = [option for one in (*small, "trainer.max_steps=20", "preview_every=5") for option in ("--learning", one)]
-    server = start_script(
-        "demo", *both, "--port", port, "--device", "cpu", "--max-upload", 1, *learning, cwd=sample.model.parent
-    )
+    runtime = ["--runtime", PACKED_RUNTIME] if PACKED_RUNTIME.exists() else []
+    options = ["--port", port, "--device", "cpu", "--max-upload", 1, *runtime]
+    server = start_script("demo", *both, *options, *learning, cwd=sample.model.parent)
     address = f"http://127.0.0.1:{port}/"
     try:
         for _ in range(10 * PATIENCE):
@@ -88,6 +88,23 @@ def test_bad_uploads_get_a_clear_word(browser, address):
         "#picture input[type=file]", [{"name": "large.png", "mimeType": "image/png", "buffer": bytes(1_200_000)}]
     )
     large.locator(".toast-body", has_text="maximum allowed size").wait_for()
+
+
+def test_the_camera_live_in_the_chosen_style(browser, address):
+    page = opened(browser, address)
+    page.locator("#styles button.thumbnail-item, #styles .thumbnail-lg").nth(1).click()
+    page.locator("#chosen", has_text="second").wait_for()
+    path = page.locator("#chosen a").get_attribute("href")
+    assert path.endswith("/live/second/")
+    page.goto(address.rstrip("/") + "/live/second/")
+    says(page, "Ready")
+    assert page.evaluate("self.crossOriginIsolated") and page.locator("h1").text_content() == "second"
+    page.click("#camera")
+    threads = page.evaluate("navigator.hardwareConcurrency")
+    assert f"WebAssembly, {threads} thread" in says(page, "frames a second, 320 x 240, steadied")
+    for wrong in ("live/third/", "live/first/../second/", "live/first/other.js", "live/first/%2e%2e/model.ckpt"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(address + wrong)
 
 
 def test_a_painting_of_ones_own_is_learnt_kept_and_used(browser, sample, address, tmp_path):

@@ -1,7 +1,7 @@
 // What the visitor does; the network itself runs in worker.js.
 const at = (id) => document.getElementById(id);
 const [view, before, after, video] = ["view", "before", "after", "video"].map(at);
-const CAMERA_SIDE = 320; // pixels: a camera should follow, not be sharp
+const CAMERA = { width: 320, height: 240 }; // pixels: a camera should follow, not be sharp
 
 const worker = new Worker("worker.js", { type: "module" });
 let latest = 0; // the picture that is asked for; results of earlier ones are dropped
@@ -15,16 +15,17 @@ function say(text, isError = false) {
   at("status").classList.toggle("error", isError);
 }
 
-function stylize(image) {
+function stylize(image, live = false) {
   return new Promise((resolve, reject) => {
-    waiting = { id: ++latest, image, resolve, reject };
+    waiting = { id: ++latest, image, live, resolve, reject };
     if (!busy) send();
   });
 }
 
 function send() {
   busy = true;
-  worker.postMessage({ id: waiting.id, image: waiting.image, style: shares() });
+  const { id, image, live } = waiting;
+  worker.postMessage({ id, image, live, style: shares() });
 }
 
 worker.onmessage = ({ data }) => {
@@ -38,7 +39,7 @@ worker.onmessage = ({ data }) => {
     if (data.id !== waiting.id) { send(); return; }
     const { resolve, reject } = waiting;
     waiting = null;
-    data.kind === "done" ? resolve(data.image) : reject(new Error(data.text));
+    data.kind === "done" ? resolve(data) : reject(new Error(data.text));
   }
 };
 worker.onerror = () => say("The page's own files cannot be loaded: open it through a file server, in a recent browser.", true);
@@ -120,7 +121,7 @@ async function paint() {
   const started = performance.now();
   const request = latest + 1;
   try {
-    show(await stylize(image));
+    show((await stylize(image)).image);
     say(`Done: ${after.width} x ${after.height} in ${((performance.now() - started) / 1000).toFixed(1)} s.`);
   } catch (error) {
     if (request === latest) say(`This picture is too large for this browser (${error.message}): choose a smaller side.`, true);
@@ -160,29 +161,51 @@ function stopCamera() {
   if (!video.srcObject) return;
   for (const track of video.srcObject.getTracks()) track.stop();
   video.srcObject = null;
-  at("camera").textContent = "Use the camera";
+  at("camera").textContent = "Camera";
+}
+
+const NO_CAMERA = { // by the names that browsers give what went wrong
+  NotFoundError: "none is connected",
+  NotAllowedError: "it was refused; allow it in the browser's settings of this page, and press the button again",
+  NotReadableError: "another program uses it",
+};
+
+async function startCamera() {
+  if (!navigator.mediaDevices) throw new Error("this page needs https or localhost for it"); // no secure context
+  video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { width: CAMERA.width, height: CAMERA.height } });
+  video.srcObject.getVideoTracks()[0].onended = () => { stopCamera(); say("The camera was taken away.", true); };
+  await video.play();
 }
 
 at("camera").onclick = async () => {
-  if (video.srcObject) { stopCamera(); say("The last picture of the camera stays."); return; }
+  if (video.srcObject) { stopCamera(); say("The last frame of the camera stays."); return; }
+  at("camera").disabled = true;
   try {
-    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: true });
-    await video.play();
+    await startCamera();
   } catch (error) {
-    say(`No camera: ${error.message || "it needs https or localhost"}.`, true);
+    stopCamera();
+    say(`No camera: ${NO_CAMERA[error.name] || error.message}.`, true);
     return;
+  } finally {
+    at("camera").disabled = false;
   }
   at("camera").textContent = "Stop the camera";
   name = "camera";
   bitmap = null;
+  const shown = [performance.now()]; // when, of the last second's frames
   while (video.srcObject) {
-    const started = performance.now();
     try {
-      show(await stylize(draw(video, video.videoWidth, video.videoHeight, CAMERA_SIDE)));
+      const { image, device } = await stylize(draw(video, video.videoWidth, video.videoHeight, CAMERA.width), true);
+      if (!video.srcObject) return;
+      show(image);
+      shown.push(performance.now());
+      while (shown.length > 2 && shown.at(-1) - shown[0] > 1000) shown.shift();
+      const rate = (1000 * (shown.length - 1)) / (shown.at(-1) - shown[0]);
+      say(`${rate.toFixed(1)} frames a second, ${image.width} x ${image.height}, steadied (${device}).`);
     } catch (error) {
-      say(`The camera's picture cannot be painted: ${error.message}`, true);
+      if (!video.srcObject) return;
       stopCamera();
+      say(`The camera's picture cannot be painted: ${error.message}`, true);
     }
-    if (video.srcObject) say(`${(1000 / (performance.now() - started)).toFixed(1)} pictures a second.`);
   }
 };

@@ -29,10 +29,10 @@ from torch import Tensor, nn
 
 from fastnst.convolution import convolution
 from fastnst.networks import TransformerNetwork
-from fastnst.networks.blocks import InstanceNorm
+from fastnst.networks.blocks import InstanceNorm, phases_of_upsampling
 from fastnst.stylization.cpu.bands import Bands
 from fastnst.stylization.cpu.borders import REFLECT, REFLECT_PHASES, REPLICATE, bordered, close, fill, interleave
-from fastnst.stylization.cpu.kernels import kernel_of_phases, phases_of_upsampling
+from fastnst.stylization.cpu.kernels import kernel_of_phases
 from fastnst.stylization.cpu.workers import Workers, workers
 
 CANCELLATION = 256.0

@@ -158,18 +158,22 @@ def _video_as_animation(video: VideoReader) -> Iterator[Frame]:
         if isinstance(item, VideoFrame):
             if waiting is not None:
                 until = round(item.time * 100)
-                yield Frame(_tensor(waiting), None, max(10, 10 * (until - shown)))
+                yield Frame(_tensor(waiting), _alpha(waiting), max(10, 10 * (until - shown)))
                 shown = until
             else:
                 shown = round(item.time * 100)
             waiting = item
     if waiting is not None:
-        yield Frame(_tensor(waiting), None, max(10, round(100 / video.rate) * 10))
+        yield Frame(_tensor(waiting), _alpha(waiting), max(10, round(100 / video.rate) * 10))
     video.close()
 
 
 def _tensor(frame: VideoFrame) -> Tensor:
     return torch.from_numpy(frame.picture).permute(2, 0, 1).float() / 255
+
+
+def _alpha(frame: VideoFrame) -> Tensor | None:
+    return None if frame.alpha is None else torch.from_numpy(frame.alpha)[None].float() / 255
 
 
 class _AnimationAsVideo:
@@ -184,6 +188,7 @@ class _AnimationAsVideo:
         self.others: list[Any] = []
         self.notes: list[str] = []
         self.rate = animation.rate
+        self.alpha = False
 
     def chapters(self) -> list[Any]:
         return []

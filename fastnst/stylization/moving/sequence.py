@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from fastnst.errors import InputError
@@ -14,6 +15,8 @@ from fastnst.images.numbered import numbers_of, picture_number
 from fastnst.images.reading import MAX_PIXELS
 from fastnst.images.saving import save_image
 from fastnst.stylization.moving.animation import Frame, frame_of
+from fastnst.stylization.moving.tone_mapping import srgb_signal
+from fastnst.stylization.moving.video_reader import import_av
 
 RATE = Fraction(25)
 """Frames a second; pictures do not say."""
@@ -45,7 +48,7 @@ class SequenceReader:
         for number in self.numbers:
             file = picture_number(self.path, number)
             try:
-                with Image.open(file) as picture:
+                with opened(file, self.max_pixels) as picture:
                     first = first or picture.size
                     if picture.size == first and picture.width * picture.height <= self.max_pixels:
                         yield frame_of(picture)._replace(duration=float(1000 / RATE))
@@ -56,6 +59,24 @@ class SequenceReader:
                 f"{file} has {picture.width} x {picture.height} pixels: expected {first[0]} x {first[1]} as the first, "
                 f"and {self.max_pixels:,} at most."
             )
+
+
+def opened(file: Path, max_pixels: int) -> Image.Image:
+    """A picture, of OpenEXR too, which FFmpeg decodes: linear light becomes sRGB, and what is brighter than 1 white.
+
+    Raises:
+        InputError: PyAV is needed and not installed, or an OpenEXR file has more than ``max_pixels``.
+    """
+    if file.suffix.lower() != ".exr":
+        return Image.open(file)
+    with import_av().open(str(file)) as container:
+        size = container.streams.video[0]
+        if size.width * size.height > max_pixels:
+            raise InputError(f"{size.width} x {size.height} pixels, {max_pixels:,} at most")
+        linear = next(container.decode(video=0)).to_ndarray(format="gbrapf32le")  # (H, W, 4), in the order RGBA
+    alpha = np.clip(linear[..., 3:], 0, 1)
+    light = np.clip(linear[..., :3] / np.maximum(alpha, 1e-6), 0, 1)  # colours are stored multiplied by alpha
+    return Image.fromarray((255 * np.dstack((srgb_signal(light), alpha)) + 0.5).astype(np.uint8))
 
 
 def write_sequence(

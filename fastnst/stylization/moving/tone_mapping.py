@@ -29,6 +29,11 @@ def hlg_light(signal: np.ndarray) -> np.ndarray:
     return np.where(signal <= 0.5, np.square(signal) / 3, (np.exp((signal - c) / a) + b) / 12)
 
 
+def srgb_signal(light: np.ndarray) -> np.ndarray:
+    """Of linear light in [0, 1] (IEC 61966-2-1)."""
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.power(light, 1 / 2.4) - 0.055)
+
+
 def to_standard_range(picture: np.ndarray, transfer: int) -> np.ndarray:
     """A frame (H, W, 3) of 16 bits in BT.2020 as one of 8 bits in BT.709.
 
@@ -46,6 +51,5 @@ def to_standard_range(picture: np.ndarray, transfer: int) -> np.ndarray:
     brightest = light.max(axis=-1, keepdims=True)
     most = PEAK / WHITE
     linear = light * (1 + brightest / most**2) / (1 + brightest)
-    linear = np.clip(linear @ TO_709.T, 0, 1)
-    signal = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.power(linear, 1 / 2.4) - 0.055)  # IEC 61966-2-1
+    signal = srgb_signal(np.clip(linear @ TO_709.T, 0, 1))
     return (255 * signal + 0.5).astype(np.uint8)

@@ -49,11 +49,13 @@ class VideoFrame(NamedTuple):
         picture: (H, W, 3), RGB, 8 bit; between the steps of a pipeline, what they make of it.
         time: when it is shown, in seconds.
         calm: of a steadied film, the frame as the network saw it, (3, H, W) in [0, 1].
+        alpha: of a transparent film, its opacity, (H, W), 8 bit.
     """
 
     picture: Any
     time: Fraction
     calm: Tensor | None = None
+    alpha: Any = None
 
 
 def import_av() -> Any:
@@ -82,6 +84,7 @@ class VideoReader:
         problem: what of it could not be read, None if all could.
         notes: what was changed in its frames, in words, once they are read.
         frames: estimated number of frames, None where the file does not tell.
+        alpha: whether its frames have an alpha channel.
 
     Raises:
         InputError: no such file, no video in it, or nothing between ``start`` and ``end``.
@@ -111,6 +114,13 @@ class VideoReader:
             raise InputError(f"{path} holds no video that can be decoded.")
         self.stream = streams[0]
         self.stream.thread_type = "AUTO"
+        self.decoder = self.stream.codec_context
+        told = {key.lower(): value for key, value in self.stream.metadata.items()}
+        if self.decoder.name == "vp9" and told.get("alpha_mode") == "1":  # FFmpeg's own decoder ignores it
+            self.decoder = self.av.CodecContext.create("libvpx-vp9", "r")
+            self.alpha = True
+        else:
+            self.alpha = self.decoder.format is not None and _has_alpha(self.decoder.format)
         self.tags = Tags(*(int(getattr(self.stream.codec_context, name)) for name in Tags._fields))
         self.hdr = self.tags.color_trc if self.tags.color_trc in (PQ, HLG) else None
         if self.hdr is not None:
@@ -183,11 +193,11 @@ class VideoReader:
                     break
                 if last - zero >= self.start:
                     try:
-                        picture = self._upright(frame)
+                        picture, alpha = self._upright(frame)
                     except self.damage as error:
                         self.problem = reason(error)
                         break
-                    yield VideoFrame(picture, last - self.start - (zero if self.start else 0))
+                    yield VideoFrame(picture, last - self.start - (zero if self.start else 0), alpha=alpha)
             if self.problem is not None or (finished and not self.others):
                 break
         wanted = self.duration if self.end is None else min(self.end, self.duration or self.end)
@@ -212,7 +222,7 @@ class VideoReader:
                 if packet.pts is not None:
                     self.waiting.add(packet.pts)
                 try:
-                    frames = packet.decode()
+                    frames = self.decoder.decode(packet)
                 except self.damage:
                     self.errors += 1
                     continue
@@ -222,7 +232,7 @@ class VideoReader:
             self.problem = reason(error)
         if self.problem is not None:
             with suppress(*self.damage, EOFError):
-                yield None, self._progressive(self.stream.codec_context.decode(None))
+                yield None, self._progressive(self.decoder.decode(None))
         if self.woven is not None:
             self.woven.push(None)
             yield None, self._filtered()
@@ -251,16 +261,20 @@ class VideoReader:
                 frames.append(self.woven.pull())
         return frames
 
-    def _upright(self, frame: Any) -> np.ndarray:
+    def _upright(self, frame: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """The picture, white where nothing of it is seen, as of animations; and its opacity."""
         space = frame.colorspace if frame.colorspace != UNSPECIFIED else None
         if self.hdr is None:
             rgb = frame.reformat(format="rgb24", src_colorspace=space).to_ndarray()
         else:
             self._note(f"{'PQ' if self.hdr == PQ else 'HLG'} was tone-mapped to the standard range")
             rgb = to_standard_range(frame.reformat(format="rgb48le", src_colorspace=space).to_ndarray(), self.hdr)
-        if any(component.is_alpha for component in frame.format.components):
-            self._note("transparency was left out")
-        return np.ascontiguousarray(np.rot90(rgb, (frame.rotation or 0) // 90))
+        turns, alpha = (frame.rotation or 0) // 90, None
+        if self.alpha and _has_alpha(frame.format):
+            alpha = frame.reformat(format="rgba").to_ndarray()[..., 3]
+            rgb = np.where(alpha[..., None] == 0, np.uint8(255), rgb)
+            alpha = np.ascontiguousarray(np.rot90(alpha, turns))
+        return np.ascontiguousarray(np.rot90(rgb, turns)), alpha
 
     def _note(self, text: str) -> None:
         if text not in self.notes:
@@ -268,6 +282,10 @@ class VideoReader:
 
     def close(self) -> None:
         self.container.close()
+
+
+def _has_alpha(format: Any) -> bool:
+    return any(component.is_alpha for component in format.components)
 
 
 def decimal(seconds: float) -> Fraction:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from fastnst.errors import InputError
 from fastnst.models.model_file import Model, load_model
 from fastnst.networks import build_network
-from fastnst.networks.blocks import InstanceNorm, UpsampleBlock
+from fastnst.networks.blocks import InstanceNorm, UpsampleBlock, phases_of_upsampling
 from fastnst.stylization import Stylizer
 from fastnst.stylization.cpu import engine, kernels
 from fastnst.stylization.cpu.bands import Bands
@@ -81,7 +81,7 @@ def test_upsampling_in_phases_is_upsampling_then_convolution():
     expected = block[1](block[0](x))
     padded = F.pad(x, (1, 1, 1, 1))
     close(padded, 1, REPLICATE, first=True, last=True)
-    phases = F.conv2d(padded, kernels.phases_of_upsampling(block[1].weight))
+    phases = F.conv2d(padded, phases_of_upsampling(block[1].weight))
     order = phases.view(1, 4, 5, 6, 7).transpose(1, 2).reshape(1, 20, 6, 7)
     found = F.pixel_shuffle(order, 2) + block[1].bias[:, None, None]
     torch.testing.assert_close(found, expected)

@@ -1,5 +1,8 @@
 """Numbered pictures in and out; a hole, another size and a broken picture are said."""
 
+from fractions import Fraction
+
+import av
 import numpy as np
 import pytest
 import torch
@@ -56,6 +59,29 @@ def test_pictures_to_pictures_keep_numbers_and_transparency(frames, tmp_path):
         assert set(picture.getchannel("A").tobytes()) == {77}
     with pytest.raises(InputError, match=r"0008\.png exists"):
         stylize_moving(frames, tmp_path / "out" / "%04d.png", lambda picture: picture)
+
+
+@pytest.mark.parametrize("alpha", [None, 0.5])
+def test_openexr_is_linear_light(tmp_path, alpha):
+    levels = np.linspace(0, 255, 64 * 48, dtype=np.float32).reshape(48, 64)
+    light = np.stack([((levels / 255 + 0.055) / 1.055) ** 2.4] * 3, -1)  # of sRGB, but for the darkest levels
+    light[0, :, 0], kind = 3, "gbrpf32le"  # brighter than white
+    if alpha is not None:
+        light, kind = np.dstack((light * alpha, np.full_like(levels, alpha))), "gbrapf32le"
+    encoder = av.CodecContext.create("exr", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 48, kind, Fraction(1, 25)
+    (packet,) = [*encoder.encode(av.VideoFrame.from_ndarray(light.astype(np.float32), format=kind)), *encoder.encode()]
+    (tmp_path / "7.exr").write_bytes(bytes(packet))
+    stylize_moving(tmp_path / "%d.exr", tmp_path / "out" / "%d.png", lambda picture: picture)
+    with Image.open(tmp_path / "out" / "7.png") as picture:
+        assert picture.mode == ("RGB" if alpha is None else "RGBA")
+        pixels = np.asarray(picture).astype(int)
+    assert (pixels[0, :, 0] == 255).all()
+    bright = levels > 20
+    assert np.abs(pixels[..., 1] - levels)[bright].max() <= 1
+    assert alpha is None or np.abs(pixels[..., 3] - 255 * alpha).max() <= 1
+    with pytest.raises(InputError, match=r"7\.exr cannot be read as a picture \(64 x 48 pixels, 100 at most"):
+        stylize_moving(tmp_path / "%d.exr", tmp_path / "more" / "%d.png", lambda picture: picture, max_pixels=100)
 
 
 def test_where_pictures_go(frames, tmp_path, monkeypatch):
