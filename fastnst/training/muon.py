@@ -18,8 +18,8 @@ ADAM_SIZE = 0.2
 """Root mean square of an update, as Adam's typically is, so that one learning rate serves both (Liu et al. 2025, "Muon
 is scalable for LLM training", arXiv 2502.16982, section 2.2)."""
 ROW_RATE = 6.0
-"""Learning rate of ``rows`` over that of all else. Eight styles begun from one network, 128 steps of four pictures: held-out
-objectives of 8.1 to 10.1 with it, of 9.3 to 11.1 without (docs/many_styles.md)."""
+"""Learning rate of ``rows`` over that of all else. Eight styles begun from one network, 128 steps of four pictures:
+held-out objectives of 8.1 to 10.1 with it, of 9.3 to 11.1 without (docs/many_styles.md)."""
 BETAS, EPS = (0.9, 0.999), 1e-8
 
 
