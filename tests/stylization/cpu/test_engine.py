@@ -53,7 +53,7 @@ def test_same_pixels_for_random_weights(size, arguments):
     assert (found - expected).abs().max() < LEVEL / 4
 
 
-@pytest.mark.parametrize("name", ["mosaic", "waves"])
+@pytest.mark.parametrize("name", ["mosaic", "candy"])
 def test_same_pixels_as_the_shipped_models(name, project):
     network = load_model(project / "checkpoints" / f"{name}.ckpt").network
     wave = torch.linspace(0, 9, 83)
