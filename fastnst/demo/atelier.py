@@ -24,6 +24,7 @@ from fastnst.images.saving import save_image
 from fastnst.images.tensors import to_pil
 from fastnst.models.model_file import (
     BASE,
+    STEADY,
     AnyModel,
     Model,
     find_model,
@@ -86,7 +87,7 @@ class Atelier:
                 path.name: path
                 for folder in reversed(model_folders())
                 for path in folder.glob("*.ckpt")
-                if path.stem != BASE  # trained to begin from: it paints no painting
+                if path.stem not in (BASE, STEADY)  # which is to begin from, and paintings once more, for films
             }.values()
         )
         if not paths:

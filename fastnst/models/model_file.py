@@ -41,6 +41,8 @@ BASE = "base"
 """Name of the shipped model that a new painting is learnt from."""
 PAINTINGS = "paintings"
 """Name of the shipped model that has all styles of the project."""
+STEADY = "paintings_steady"
+"""Name of the same, trained on for films."""
 
 
 class Model(NamedTuple):

@@ -14,13 +14,15 @@ from fastnst.features.fidelity import content_kept
 from fastnst.images.reading import read_image
 from fastnst.images.resizing import resize_short_side
 from fastnst.losses.functional import gram_matrix
-from fastnst.models.model_file import BASE, PAINTINGS, SHIPPED, find_model, load_enlarger, load_model
+from fastnst.models.model_file import BASE, PAINTINGS, SHIPPED, STEADY, find_model, load_enlarger, load_model
 from fastnst.models.styles import pick, style_names
 from fastnst.styles import NAMES, picture_path
 from tests.conftest import PROJECT
 
 MODELS = sorted(
-    path.stem for path in SHIPPED.glob("*.ckpt") if path.stem not in (BASE, PAINTINGS) and "enlarge" not in path.stem
+    path.stem
+    for path in SHIPPED.glob("*.ckpt")
+    if path.stem not in (BASE, PAINTINGS, STEADY) and "enlarge" not in path.stem
 )
 ENLARGERS = sorted(path.stem for path in SHIPPED.glob("enlarge*.ckpt"))
 SMALL = "_slim"
@@ -34,7 +36,7 @@ def test_which_are_shipped():
     assert (
         set(re.findall(r"^\| `(\w+)` \|", described, re.M))
         == {path.stem for path in SHIPPED.glob("*.ckpt")}
-        > {*MODELS, BASE, PAINTINGS}
+        > {*MODELS, BASE, PAINTINGS, STEADY}
     )
 
 
@@ -51,7 +53,7 @@ def test_what_a_new_painting_is_learnt_from():
     assert content_kept(kept, seen) > 0.5 > content_kept(other, seen)
 
 
-@pytest.mark.parametrize("name", [BASE, PAINTINGS, *MODELS])
+@pytest.mark.parametrize("name", [BASE, PAINTINGS, STEADY, *MODELS])
 def test_no_flat_patches(name):
     """Nowhere is a square of 9 pixels without any feature, which would be a patch of the last layer's bias."""
     network = load_model(SHIPPED / f"{name}.ckpt").network
@@ -84,11 +86,13 @@ def test_card(name):
     assert not re.search(r'"/|[A-Z]:\\', json.dumps(card))  # no absolute path of the machine that trained it
 
 
-def test_all_styles_in_one_network():
-    model = load_model(SHIPPED / f"{PAINTINGS}.ckpt")
+@pytest.mark.parametrize("name", [PAINTINGS, STEADY])
+def test_all_styles_in_one_network(name):
+    model = load_model(SHIPPED / f"{name}.ckpt")
     assert sorted(style_names(model)) == sorted(NAMES) and model.thumbnail.shape[:2] == (len(NAMES), 3)
     assert " style=many " in model.card["command"] and not re.search(r'"/|[A-Z]:\\', json.dumps(model.card))
-    assert (SHIPPED / f"{PAINTINGS}.ckpt").stat().st_size <= 4e6
+    assert (SHIPPED / f"{name}.ckpt").stat().st_size <= 4e6
+    assert (model.network.arguments["grain"] == 0) == (model.card["settings"]["loss"]["stability_weight"] > 0)
     with pytest.raises(InputError, match="no model 'oil': it is a style of 'paintings', give"):
         find_model("oil")
     fidelity = [style["fidelity"] for style in model.card["styles"]]
@@ -96,7 +100,8 @@ def test_all_styles_in_one_network():
 
 
 @pytest.mark.parametrize(
-    ("name", "painted"), [*((name, None) for name in MODELS), *((PAINTINGS, name) for name in NAMES)]
+    ("name", "painted"),
+    [*((name, None) for name in MODELS), *((many, name) for many in (PAINTINGS, STEADY) for name in NAMES)],
 )
 def test_the_picture_wears_the_style(name, painted):
     """By another measure than the one trained on, cosine of Gram matrices, nearer to its painting than the photo is."""
