@@ -213,9 +213,8 @@ def _stage(graph: Graph, network: EnlargingNetwork, low: str) -> str:
     details = graph.add("Add", first, graph.module(network.body, first, "body"))
     details = graph.add("DepthToSpace", graph.module(network.tail, details, "tail"), blocksize=network.step, mode="CRD")
     scales = graph.number([1, 1, network.step, network.step])
-    return graph.add(
-        "Add", details, graph.add("Resize", low, "", scales, mode="cubic")
-    )  # torch's coefficient and places
+    bicubic = graph.add("Resize", low, "", scales, mode="cubic")  # torch's coefficient and places
+    return graph.add("Add", details, bicubic)
 
 
 def _model(graph: Graph, x: str, size: tuple[str, str], name: str, styles: int | None = None) -> onnx.ModelProto:

@@ -25,7 +25,7 @@ ENCODING = {
     "prores_ks": {"profile": "4444"},
 }
 """x264: a third of the time, files as small, 0.4 dB farther from frames of `mosaic_slim` than by default. VP9: constant
-quality, and it is told to hurry."""
+quality, and it is told to hurry. ProRes: with an alpha channel."""
 
 REORDERED = {"libx264": 2, "libvpx-vp9": 0, "prores_ks": 0}
 """How many frames a packet may come after its turn: B-frames, and a pyramid of them."""

@@ -53,7 +53,7 @@ class EnlargingTask:
         )
 
     def begin(self, module: SuperResolutionModule, model: str, data: PhotoDataModule) -> None:
-        """Take the weights of a model of the same network; if a stage enlarges by another factor, but the last layer's.
+        """Take the weights of a model of the same network; if its step is another, all but the last layer's.
 
         Raises:
             InputError: it cannot be read, or its network is another one.
