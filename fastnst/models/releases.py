@@ -22,7 +22,10 @@ class Release(NamedTuple):
     sha256: str
 
 
-RELEASES = {"candy": Release(3418726, "f181697805d289dcb92de1868b50d1b8dd60416f73f7caf8d1fb154a7a207ada")}
+RELEASES = {
+    "candy": Release(3418726, "f181697805d289dcb92de1868b50d1b8dd60416f73f7caf8d1fb154a7a207ada"),
+    "paintings_steady": Release(3786534, "19abf64167b3255709fab4f7e6fa08e27c37c22a6055dc7e15217d02a1316558"),
+}
 """Those of checkpoints/ in a checkout that pyproject.toml leaves out of the wheel."""
 
 
