@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from unittest import mock
 
@@ -150,10 +151,19 @@ def run(script: str, arguments: list[str], cwd: Path) -> Answer:
         "benchmark": {
             "data": ["--size", "32", "--count", "4", "--repeats", "1", "--workers", "0", "--files", "1", "20"],
             "objective": ["--sizes", "32", "--iterations", "3", "--count", "1"],
-            "paintings": ["--size", "32", "--iterations", "3", "--count", "1"],
+            "paintings": ["--size", "32", "--count", "1"],
             "speed": ["--sizes", "32", "--iterations", "3"],
             "learning": ["--peer-minutes", "0.01", *(f"--override={key}={FEWER_STEPS[key]}" for key in small)],
         }.get(next(iter(arguments), None), []),
     }  # fmt: skip
-    with mock.patch("fastnst.data.coco.time.sleep"):  # a download waits minutes between its tries
+    fewer = {
+        "fastnst.data.coco.time.sleep": mock.Mock(),  # a download waits minutes between its tries
+        "fastnst.benchmark.commands.paintings.NAMES": ("mosaic", "oil"),
+        "fastnst.benchmark.commands.learning.HELD_OUT": 2,
+        "fastnst.styles.variety.NAMES": ("ink", "candy"),
+        **({"fastnst.styles.NAMES": ("ink", "candy")} if script == "paint_styles" else {}),
+    }  # fmt: skip
+    with ExitStack() as patches:
+        for name, value in fewer.items():
+            patches.enter_context(mock.patch(name, value))
         return run_script(script, *arguments, *more.get(script, []), cwd=cwd)

@@ -220,7 +220,11 @@ def test_find_model(saved, tmp_path, monkeypatch):
     assert find_model("shipped_own") == tmp_path / "shipped" / "shipped_own.ckpt"
     assert find_model("home_own") == tmp_path / "home" / "checkpoints" / "home_own.ckpt"
     assert find_model("checkpoints_own.ckpt").parts[0] == "checkpoints"
-    with pytest.raises(InputError, match=r"no model 'nope': .*one of candy, checkpoints_own, home_own, shipped_own"):
+    with pytest.raises(
+        InputError,
+        match=r"no model 'nope': .*one of candy, checkpoints_own, home_own, "
+        "paintings_steady, shipped_own",
+    ):
         find_model("nope")
 
 

@@ -9,15 +9,18 @@ from PIL import Image
 from fastnst.styles.variety import painting, recoloured, turn_hue
 from tests.conftest import run_script
 
+SEEDS = (1, 4, 6, 8, 16, 21, 23, 24)
+"""Of painters that are quick: ink, watercolour, ink, watercolour, candy, waves, mosaic, waves."""
+
 
 @pytest.fixture(scope="module")
 def some():
-    return [painting(seed, 96) for seed in range(8)]
+    return [painting(seed, 96) for seed in SEEDS]
 
 
 def test_a_picture_follows_from_its_seed(some):
     assert all(picture.size == (96, 96) and picture.mode == "RGB" for picture in some)
-    assert np.array_equal(painting(3, 96), some[3])
+    assert np.array_equal(painting(SEEDS[3], 96), some[3])
     for one, other in combinations(some, 2):
         assert np.abs(np.asarray(one, float) - np.asarray(other, float)).mean() > 15
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from fastnst.benchmark.commands import learning
 from fastnst.benchmark.commands.learning import Point, first_reaching
 from tests.conftest import run_script
 
@@ -15,7 +16,8 @@ def test_first_reaching(objective, seconds):
     assert first_reaching(CURVE, objective) == seconds
 
 
-def test_both_curves(tmp_path):
+def test_both_curves(tmp_path, monkeypatch):
+    monkeypatch.setattr(learning, "HELD_OUT", 2)
     settings = ["trainer.max_steps=2", "data.image_size=32", "style.size=64", "preview_size=32"]
     answer = run_script(
         "benchmark", "learning", "--peer-minutes", "0.01", "--device", "cpu", "--json", "a.json", "--plot", "a.png",

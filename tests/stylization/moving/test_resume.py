@@ -42,13 +42,10 @@ def packets(path) -> list[tuple]:
         ]
 
 
-@pytest.mark.parametrize(
-    ("extension", "size"),
-    [(".mp4", (192, 256)), (".mkv", (192, 256)), (".webm", (48, 64))],  # x264 guesses below some 100 pixels
-)
-def test_a_resumed_film_is_the_same(tmp_path, extension, size):
+@pytest.mark.parametrize("extension", [".mp4", ".mkv", ".webm"])
+def test_a_resumed_film_is_the_same(tmp_path, extension):
     output, whole = (tmp_path / f"{name}{extension}" for name in ("out", "whole"))
-    source = make(tmp_path / "in.mp4", count=23, height=size[0], width=size[1], sound=True)
+    source = make(tmp_path / "in.mp4", count=23, sound=True)
     stylize_moving(source, whole, Painter(Counted(), steady=Steady()))
     with pytest.raises(KeyboardInterrupt, match=r"the first 13 frames; --resume goes on after 10 of them"):
         stylize_moving(source, output, Painter(Counted(stop=13), steady=Steady()))
