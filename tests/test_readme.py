@@ -160,6 +160,8 @@ def run(script: str, arguments: list[str], cwd: Path) -> Answer:
         "fastnst.data.coco.time.sleep": mock.Mock(),  # a download waits minutes between its tries
         "fastnst.benchmark.commands.paintings.NAMES": ("mosaic", "oil"),
         "fastnst.benchmark.commands.learning.HELD_OUT": 2,
+        "fastnst.benchmark.commands.learning.STYLE_SIZE": 64,
+        "fastnst.benchmark.commands.learning.PEER_SIZE": 64,
         "fastnst.styles.variety.NAMES": ("ink", "candy"),
         **({"fastnst.styles.NAMES": ("ink", "candy")} if script == "paint_styles" else {}),
     }  # fmt: skip

@@ -29,7 +29,8 @@ from fastnst.models.model_file import load_model
 from fastnst.places import python_path
 from fastnst.styles import picture_path
 
-STYLE_SIZE = 512
+STYLE_SIZE, PEER_SIZE = 512, 256
+"""Pixels of the painting's shorter side, and of the peer's crops and the held-out photographs."""
 STYLE_LAYERS = {"relu1_2": 64**-2, "relu2_2": 128**-2, "relu3_3": 256**-2, "relu4_3": 512**-2}
 """Layers and weights of configs/loss/johnson2016.yaml."""
 HELD_OUT = 8
@@ -162,7 +163,9 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
     if device.type != "cpu":
         raise InputError(f"--device {device}: learning compares on the CPU; add --device cpu.")
     source = "samples" if options.photos is None else "folder"
-    data = PhotoDataModule(source, options.photos and str(options.photos), image_size=256, batch_size=4, steps=10**6)
+    data = PhotoDataModule(
+        source, options.photos and str(options.photos), image_size=PEER_SIZE, batch_size=4, steps=10**6
+    )
     data.setup()
     batches: Any = data.val_dataloader()
     contents = [image for batch in batches for image in batch["images"]][:HELD_OUT]

@@ -114,8 +114,9 @@ def made_errors(photo: Tensor, stylizer: Stylizer, temporal: bool) -> dict[str, 
 
 def objective(model: Path, photos: Sequence[Tensor], stylizer: Stylizer, style: Path | None) -> float:
     """The mean of today's default objective over photographs, whatever the model was trained with."""
-    own = training_settings(load_model(model).card)["style"]
-    loss = objective_of({"settings": {**DEFAULT_OBJECTIVE, "style": own}}, style, torch.device("cpu"))
+    card = load_model(model).card
+    settings = {**DEFAULT_OBJECTIVE, "style": training_settings(card)["style"]}
+    loss = objective_of({"style": card.get("style"), "settings": settings}, style, torch.device("cpu"))
     with torch.no_grad():
         return statistics.fmean(loss(stylizer(photo)[None], photo[None]).total.item() for photo in photos)
 
@@ -130,6 +131,7 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
     stylizers = {name: Stylizer(path, device) for name, path in models.items()}
     paths = sample_photos() if options.photos is None else folder_photos(options.photos)
     photos = [read_image(path) for path in paths[: options.count]]
+    objectives = {name: objective(path, photos, stylizers[name], options.style) for name, path in models.items()}
     rows = watch(options.film, options.frames, stylizers)
     figures = []
     for (name, temporal), row in rows.items():
@@ -139,7 +141,7 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
             found["made"] = {kind: root_mean([one[kind] for one in each]) for kind in KINDS}
             found["made"]["all"] = root_mean([value for one in each for value in one.values()])
             if not temporal:
-                found["objective"] = objective(models[name], photos, stylizers[name], options.style)
+                found["objective"] = objectives[name]
         figures.append(found)
     heads = ["network", "flicker", f"drift 1-{LATER}", "made motion", *KINDS, "objective"]
     cells = [

@@ -17,7 +17,8 @@ def test_first_reaching(objective, seconds):
 
 
 def test_both_curves(tmp_path, monkeypatch):
-    monkeypatch.setattr(learning, "HELD_OUT", 2)
+    for name, value in {"HELD_OUT": 2, "STYLE_SIZE": 64, "PEER_SIZE": 64}.items():
+        monkeypatch.setattr(learning, name, value)
     settings = ["trainer.max_steps=2", "data.image_size=32", "style.size=64", "preview_size=32"]
     answer = run_script(
         "benchmark", "learning", "--peer-minutes", "0.01", "--device", "cpu", "--json", "a.json", "--plot", "a.png",
