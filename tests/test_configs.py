@@ -267,7 +267,7 @@ def test_ddp_is_trained_with_in_the_tests_of_several_processes(composed):
 @pytest.mark.parametrize("experiment", choices("experiment"))
 def test_train_every_experiment(train, photos, tmp_path, experiment):
     fits_base = ["network.arguments.width=32", "network.arguments.residual_blocks=5"]
-    size = fits_base if experiment in ("quick", "minute") else []
+    size = fits_base if experiment in ("hours", "quick", "minute") else []
     answer = train(f"experiment={experiment}", "data=folder", f"data.root={photos}", "output_dir=run", *size)
     assert answer.code == 0, answer.err
     assert steps(tmp_path / "run") == 2
