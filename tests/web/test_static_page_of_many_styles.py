@@ -131,7 +131,7 @@ def test_by_keyboard(page, folder, sample):
 
 def test_the_camera_follows_the_style(page):
     page.click("#camera")
-    says(page, "pictures a second")
+    says(page, "frames a second")
     middle = "canvas => [...canvas.getContext('2d').getImageData(20, 20, 1, 1).data]"
     before = page.locator("#after").evaluate(middle)
     page.get_by_role("button", name="night sky").click()
