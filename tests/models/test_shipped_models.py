@@ -25,13 +25,13 @@ MODELS = sorted(
     if path.stem not in (BASE, PAINTINGS, STEADY) and "enlarge" not in path.stem
 )
 ENLARGERS = sorted(path.stem for path in SHIPPED.glob("enlarge*.ckpt"))
-SMALL = "_slim"
-"""How names of models of network=slim end."""
+SMALL = re.compile("_(slim|tiny)$")
+"""How names of models of network=slim and network=tiny end."""
 
 
 def test_which_are_shipped():
     assert {"mosaic", "candy"} <= {*MODELS} and ENLARGERS == ["enlarge2", "enlarge4", "enlarge4_exact"]
-    assert {name.removesuffix(SMALL) for name in MODELS} <= set(NAMES) and "mosaic_slim" in MODELS
+    assert {SMALL.sub("", name) for name in MODELS} <= set(NAMES) and {"mosaic_slim", "mosaic_tiny"} <= {*MODELS}
     described = (PROJECT / "checkpoints" / "README.md").read_text(encoding="utf-8")
     assert (
         set(re.findall(r"^\| `(\w+)` \|", described, re.M))
@@ -73,10 +73,10 @@ def test_no_flat_patches(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_card(name):
     model = load_model(SHIPPED / f"{name}.ckpt")
-    card, style = model.card, name.removesuffix(SMALL)
+    card, style = model.card, SMALL.sub("", name)
     assert card["style"]["name"] == style and model.thumbnail is not None
     assert f"train style={style} " in card["command"].replace("scripts/train.py", "train")
-    assert (" network=slim " in card["command"]) == name.endswith(SMALL)
+    assert re.findall(r" network=(\w+) ", card["command"]) == SMALL.findall(name)
     assert re.fullmatch(r"[0-9a-f]{12}", card["commit"])  # no uncommitted changes
     assert card["steps"] == card["settings"]["trainer"]["max_steps"]
     assert card["steps"] >= 500 or card["settings"]["initial"] is not None  # or went on from another model
@@ -107,7 +107,7 @@ def test_the_picture_wears_the_style(name, painted):
     """By another measure than the one trained on, cosine of Gram matrices, nearer to its painting than the photo is."""
     vgg = VGG(["relu1_1", "relu2_1", "relu3_1"], load_vgg_weights())
     photo = resize_short_side(read_image(next(path for path in sample_photos() if path.stem == "chelsea")), 192)
-    style = resize_short_side(read_image(picture_path(painted or name.removesuffix(SMALL))), 512)
+    style = resize_short_side(read_image(picture_path(painted or SMALL.sub("", name))), 512)
     model = load_model(SHIPPED / f"{name}.ckpt")
     with torch.no_grad():
         stylized = (pick(model, {painted: 1.0}) if painted else model).network(photo[None]).clamp(0, 1)
