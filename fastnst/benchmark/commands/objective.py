@@ -71,9 +71,11 @@ def objective_of(card: dict[str, Any], style: str | Path | None, device: torch.d
         InputError: the card says too little, or the style picture is not to be found.
     """
     settings = training_settings(card)
-    name, size = (card.get("style") or settings["style"])["name"], settings["style"]["size"]
+    name, size, image = (settings["style"].get(key) for key in ("name", "size", "image"))
+    if image is None:  # a shipped style, or one taken from many, which has its own name
+        name = (card.get("style") or settings["style"])["name"]
     if style is None:
-        style = picture_path(name) if name in NAMES else settings["style"].get("image") or f"of {name}"
+        style = picture_path(name) if name in NAMES else image or f"of {name}"
         if not Path(style).is_file():
             raise InputError(f"the style picture {style} that the model was trained on is not here: give --style PATH.")
     vgg = build_loss_network(settings).to(device)
