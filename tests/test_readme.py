@@ -162,8 +162,6 @@ def run(script: str, arguments: list[str], cwd: Path) -> Answer:
         "fastnst.benchmark.commands.learning.HELD_OUT": 2,
         "fastnst.benchmark.commands.learning.STYLE_SIZE": 64,
         "fastnst.benchmark.commands.learning.PEER_SIZE": 64,
-        "fastnst.styles.variety.NAMES": ("ink", "candy"),
-        **({"fastnst.styles.NAMES": ("ink", "candy")} if script == "paint_styles" else {}),
     }  # fmt: skip
     with ExitStack() as patches:
         for name, value in fewer.items():

@@ -9,8 +9,8 @@ from PIL import Image
 from fastnst.styles.variety import painting, recoloured, turn_hue
 from tests.conftest import run_script
 
-SEEDS = (1, 4, 6, 8, 16, 21, 23, 24)
-"""Of painters that are quick: ink, watercolour, ink, watercolour, candy, waves, mosaic, waves."""
+SEEDS = (1, 3, 4, 5, 7, 11, 16, 21)
+"""Of eight painters: ink, pastel, watercolour, oil, woodcut, stained_glass, candy, waves."""
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def some():
 
 def test_a_picture_follows_from_its_seed(some):
     assert all(picture.size == (96, 96) and picture.mode == "RGB" for picture in some)
-    assert np.array_equal(painting(SEEDS[3], 96), some[3])
+    assert np.array_equal(painting(SEEDS[0], 96), some[0])
     for one, other in combinations(some, 2):
         assert np.abs(np.asarray(one, float) - np.asarray(other, float)).mean() > 15
 

@@ -116,7 +116,7 @@ def objective(model: Path, photos: Sequence[Tensor], stylizer: Stylizer, style: 
     """The mean of today's default objective over photographs, whatever the model was trained with."""
     card = load_model(model).card
     settings = {**DEFAULT_OBJECTIVE, "style": training_settings(card)["style"]}
-    loss = objective_of({"style": card.get("style"), "settings": settings}, style, torch.device("cpu"))
+    loss = objective_of({**card, "settings": settings}, style, torch.device("cpu"))
     with torch.no_grad():
         return statistics.fmean(loss(stylizer(photo)[None], photo[None]).total.item() for photo in photos)
 

@@ -27,8 +27,8 @@ ENCODING = {
 """x264: a third of the time, files as small, 0.4 dB farther from frames of `mosaic_slim` than by default. VP9: constant
 quality, and it is told to hurry. ProRes: with an alpha channel."""
 if torch.backends.cpu.get_cpu_capability() == "AVX512":
-    # x264's code for AVX-512 is not deterministic: on a busy machine 3 in 100 encodings of the same 60 frames of 64x48
-    # pixels differed; of 300 with its code for AVX2, or without the macroblock tree, none.
+    # With x264's code for AVX-512, 1 to 3 in 100 encodings of the same 60 frames of 64x48 pixels differed on a busy
+    # machine, and none without its macroblock tree, or of 300 with its code for AVX2. Why is not known.
     ENCODING["libx264"]["x264-params"] = "asm=AVX2"
 
 REORDERED = {"libx264": 2, "libvpx-vp9": 0, "prores_ks": 0}

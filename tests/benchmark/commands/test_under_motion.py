@@ -8,6 +8,7 @@ import torch
 
 from fastnst.benchmark.commands import under_motion
 from fastnst.benchmark.instruments.made_film import NOISE, made_film
+from fastnst.errors import InputError
 from fastnst.images.resizing import resize
 from fastnst.images.saving import save_image
 from fastnst.models.model_file import save_model
@@ -79,3 +80,14 @@ def test_the_table(tmp_path, photo, monkeypatch, capsys):
     assert plain["drift"] > 0 and strip.shape[0] == 3
     printed = capsys.readouterr().out
     assert f"{model} --temporal" in printed and f"{plain['made']['zoom']:.4f}" in printed
+
+
+def test_a_style_picture_that_is_gone_is_said_before_the_film_is_watched(tmp_path, monkeypatch):
+    style = {"name": "mine", "size": 64, "image": str(tmp_path / "gone.jpg")}
+    settings = {**under_motion.DEFAULT_OBJECTIVE, "style": style}
+    model = tmp_path / "one.ckpt"
+    save_model(model, build_network("transformer", {"width": 4, "residual_blocks": 1}), {"settings": settings})
+    monkeypatch.setattr(under_motion, "watch", lambda *arguments: pytest.fail("minutes later"))
+    options = Namespace(models=[str(model)], film=None, frames=None, photos=None, count=1, style=None)
+    with pytest.raises(InputError, match=r"gone\.jpg that the model was trained on is not here: give --style PATH"):
+        under_motion.run(options, torch.device("cpu"))
