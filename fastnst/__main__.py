@@ -12,6 +12,7 @@ from importlib import import_module
 import fastnst
 from fastnst.command_line import called
 from fastnst.errors import InputError, input_errors_end_with_code_2
+from fastnst.interrupts import ctrl_c_ends_at_once
 
 GROUPS = {
     "Stylize": {
@@ -63,7 +64,9 @@ def main(arguments: list[str] | None = None) -> int | None:
             elif first in ("-sc", "--shell-completion"):
                 complete([first, *rest])
             else:
-                return import_module(f"fastnst.commands.{find_command(first)}").main(rest)
+                with ctrl_c_ends_at_once():
+                    command = import_module(f"fastnst.commands.{find_command(first)}")
+                return command.main(rest)
         except KeyboardInterrupt:
             print("Stopped.", file=sys.stderr)
             return 130

@@ -13,15 +13,18 @@ from typing import get_origin
 
 import hydra
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fastnst.commands.settings_help import FOLDERS, settings_help
 from fastnst.commands.typed_settings import CONFIGS, in_a_line, known_settings, unknown
 from fastnst.errors import InputError, input_errors_end_with_code_2, passed_through
+from fastnst.interrupts import ctrl_c_ends_at_once, ctrl_c_raises
 from fastnst.places import python_path
 from fastnst.styles import picture_path
 
@@ -39,6 +42,8 @@ Plugins.instance().register(Groups)
 def run_command(job: Callable[[DictConfig], None], config_name: str, kind: type, arguments: list[str]) -> None:
     """Compose the arguments and run the job, or with ``-m`` one after the other.
 
+    Ctrl-C ends the process until a job that has imported what it needs calls :func:`ctrl_c_raises`.
+
     Args:
         kind: the class of its settings, in :mod:`fastnst.settings`.
     """
@@ -47,6 +52,8 @@ def run_command(job: Callable[[DictConfig], None], config_name: str, kind: type,
         """Hydra puts lines of its own around an exception that leaves a job, so ours end here."""
         sys.argv = line  # Lightning starts further processes by it
         register_resolvers()  # a launcher may run a job in a process of its own
+        if HydraConfig.get().mode is RunMode.MULTIRUN:  # what other jobs have made is still to be shown
+            ctrl_c_raises()
         with input_errors_end_with_code_2():
             job(config)
 
@@ -57,7 +64,7 @@ def run_command(job: Callable[[DictConfig], None], config_name: str, kind: type,
     register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # mistakes in a call reach us as exceptions, not as Hydra's own exit
     os.environ["PYTHONPATH"] = python_path()  # what a launcher starts finds the package, too
-    with input_errors_end_with_code_2():
+    with ctrl_c_ends_at_once(), input_errors_end_with_code_2():
         try:
             folder = str(CONFIGS / FOLDERS[config_name])
             hydra.main(version_base="1.3", config_path=folder, config_name=config_name)(answer_errors)()

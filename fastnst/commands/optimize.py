@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from fastnst.commands.hydra_command import run_command
 from fastnst.commands.typed_settings import typed
 from fastnst.errors import InputError, require_whole
+from fastnst.interrupts import ctrl_c_raises
 from fastnst.settings import OptimizeSettings
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def run(settings: OptimizeSettings, folder: Path) -> tuple[str, Tensor]:
     from fastnst.optimization.record import CONFIG, Record, open_folder
     from fastnst.optimization.starts import STARTS, starting_picture
 
+    ctrl_c_raises()
     sizes = settings.size if isinstance(settings.size, list) else [settings.size]
     steps = check_sizes(sizes, settings.steps)
     if settings.colors not in COLOR_MODES:

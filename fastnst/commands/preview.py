@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from fastnst.commands.hydra_command import run_command
 from fastnst.commands.typed_settings import typed
 from fastnst.errors import InputError, require_whole
+from fastnst.interrupts import ctrl_c_raises
 from fastnst.settings import PreviewSettings
 
 
@@ -34,6 +35,7 @@ def preview(config: DictConfig) -> None:
     from fastnst.losses.from_settings import build_loss_network, build_objective, with_own_terms
     from fastnst.optimization.pyramid import optimize_coarse_to_fine
 
+    ctrl_c_raises()
     path = find_photo(settings.content)
     content = read_picture(path, settings.size, "size")
     style = read_picture(settings.style.one_image(), settings.style.size, "style.size")

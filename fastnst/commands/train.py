@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from fastnst.commands.hydra_command import run_command
 from fastnst.commands.typed_settings import typed
 from fastnst.errors import InputError, require_whole
+from fastnst.interrupts import ctrl_c_raises
 from fastnst.settings import EnlargeTrainSettings, TrainerSettings, TrainSettings
 from fastnst.writing import written_whole
 
@@ -58,6 +59,7 @@ def train(settings: TrainSettings | EnlargeTrainSettings) -> Path:
     from fastnst.training.resume.run_folder import find_checkpoint, open_run_folder, set_aside
     from fastnst.training.trainer import build_trainer, fit
 
+    ctrl_c_raises()
     keep_quiet()
     announce_dead_processes()
     first_process = is_first_process()
