@@ -10,9 +10,8 @@ from difflib import get_close_matches
 from importlib import import_module
 
 import fastnst
-from fastnst.command_line import called
+from fastnst.command_line import called, ctrl_c_ends_at_once
 from fastnst.errors import InputError, input_errors_end_with_code_2
-from fastnst.interrupts import ctrl_c_ends_at_once
 
 GROUPS = {
     "Stylize": {

@@ -21,10 +21,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fastnst.command_line import ctrl_c_ends_at_once, ctrl_c_raises
 from fastnst.commands.settings_help import FOLDERS, settings_help
 from fastnst.commands.typed_settings import CONFIGS, in_a_line, known_settings, unknown
 from fastnst.errors import InputError, input_errors_end_with_code_2, passed_through
-from fastnst.interrupts import ctrl_c_ends_at_once, ctrl_c_raises
 from fastnst.places import python_path
 from fastnst.styles import picture_path
 

@@ -11,10 +11,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from fastnst.command_line import ctrl_c_raises
 from fastnst.commands.hydra_command import run_command
 from fastnst.commands.typed_settings import typed
 from fastnst.errors import InputError, require_whole
-from fastnst.interrupts import ctrl_c_raises
 from fastnst.settings import OptimizeSettings
 
 if TYPE_CHECKING:

@@ -59,7 +59,7 @@ class VGG(nn.Module):
         for name in names[: deepest + 1]:
             if name.startswith("conv"):
                 out_channels = CHANNELS_PER_BLOCK[int(name[4]) - 1]
-                self.convolutions[name] = Conv2d(in_channels, out_channels, 3, padding=1)
+                self.convolutions[name] = Conv2d(in_channels, out_channels, 3, padding=1, device="meta")  # see _load
                 in_channels = out_channels
         self.register_buffer("mean", torch.tensor(weights.mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(weights.std).view(3, 1, 1))
@@ -72,7 +72,7 @@ class VGG(nn.Module):
             for name, index in convolution_indices(self.architecture).items():
                 if name in self.convolutions:
                     kept = {key: weights.state[f"features.{index}.{key}"] for key in ("weight", "bias")}
-                    self.convolutions[name].load_state_dict(kept)
+                    self.convolutions[name].load_state_dict(kept, assign=True)
         except (KeyError, RuntimeError) as error:
             raise InputError(
                 f"the loss network weights do not fit {self.architecture} ({str(error).splitlines()[0]}): "

@@ -1,4 +1,4 @@
-"""Ctrl-C while a command starts ends it in one word, even where a library makes another error of a KeyboardInterrupt."""
+"""Ctrl-C while a command starts ends it in one word, even where a library makes another error of it."""
 
 import subprocess
 import sys
