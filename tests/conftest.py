@@ -76,7 +76,7 @@ def run_script(name: str, *arguments: object, cwd: Path) -> Answer:
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
 
     out, err, code = io.StringIO(), io.StringIO(), 0
-    # Hydra would compose everything once more before, only to read `hydra.mode`, which no test sets: a fifth of the time.
+    # Hydra would compose everything once more before, only to read `hydra.mode`, which no test sets.
     once = mock.patch.object(Hydra, "get_mode", lambda *_, **__: None)
     with _unchanged(), once, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         warnings.simplefilter("default")
