@@ -23,11 +23,14 @@ import pytest
 import torch
 from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import fastnst.allocation
 from fastnst.settings import TrainerSettings
 
+fastnst.allocation.keep_freed_memory = lambda: None  # hundreds of trainings in one process: they would keep gigabytes
 PROJECT = Path(__file__).resolve().parents[1]
 ON_CPU = TrainerSettings("cpu", 1, 1, "auto", "32-true", channels_last=False, compile=False, max_steps=3, log_every=1)
 
@@ -69,6 +72,18 @@ def _unchanged() -> Iterator[None]:
         GlobalHydra.instance().clear()
 
 
+def _composed_once() -> contextlib.AbstractContextManager:
+    """Hydra composes everything twice, at first only to read `hydra.mode`: a fifth of the time of a small training.
+
+    Only `experiment=sweep` sets it (test_configs.py sees to that).
+    """
+
+    def mode(self: Hydra, config_name: str, overrides: list[str]) -> RunMode | None:
+        return RunMode.MULTIRUN if "experiment=sweep" in overrides else None
+
+    return mock.patch.object(Hydra, "get_mode", mode)
+
+
 def run_script(name: str, *arguments: object, cwd: Path) -> Answer:
     """``python scripts/NAME.py ARGUMENTS`` in the folder ``cwd``, in this process."""
 
@@ -76,9 +91,7 @@ def run_script(name: str, *arguments: object, cwd: Path) -> Answer:
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
 
     out, err, code = io.StringIO(), io.StringIO(), 0
-    # Hydra would compose everything once more before, only to read `hydra.mode`, which no test sets.
-    once = mock.patch.object(Hydra, "get_mode", lambda *_, **__: None)
-    with _unchanged(), once, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with _unchanged(), _composed_once(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         warnings.simplefilter("default")
         for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
             warnings.simplefilter("error", category)

@@ -45,6 +45,12 @@ def test_how_many_there_are():
     assert counts["experiment"] == ["full", "hours", "johnson2016", "minute", "quick", "steady"]
 
 
+def test_only_one_sets_the_mode_that_tests_do_not_compose_for():
+    """See `_composed_once` in conftest.py."""
+    setting = [path for path in CONFIGS.rglob("*.yaml") if re.search(r"^ *mode:", path.read_text(), re.MULTILINE)]
+    assert setting == [CONFIGS / "optimize/experiment/sweep.yaml"]
+
+
 @pytest.fixture
 def composed(monkeypatch):
     def build(*overrides: str):
