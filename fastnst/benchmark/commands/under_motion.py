@@ -157,6 +157,8 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
     print(
         f"flicker: of the source's own, over {len(row.columns)} frames. Others: root mean squares in units of [0, 1]."
     )
-    strips = [[torch.stack(row.columns, dim=2)] for row in rows.values()]
-    side = max(strips[0][0].shape[-2:])
-    return {"rows": figures}, labelled_grid(strips, None, [line[0] for line in [["source"], *cells[1:]]], side)
+    strips = [torch.stack(row.columns, dim=2) for row in rows.values()]
+    side = max(strips[0].shape[-2:])
+    wide = [strip.repeat_interleave(max(1, side // strip.shape[2]), dim=2) for strip in strips]
+    labels = [Path(one["model"]).stem + (" --temporal" if one["temporal"] else "") for one in figures]
+    return {"rows": figures}, labelled_grid([wide], labels, None, side)

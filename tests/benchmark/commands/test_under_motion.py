@@ -77,7 +77,7 @@ def test_the_table(tmp_path, photo, monkeypatch, capsys):
     source, plain, steadied = answer["rows"]
     assert source["flicker"] == 1 and plain["flicker"] > steadied["flicker"] > 0
     assert plain["made"]["all"] > steadied["made"]["all"] and plain["objective"] > 0 and "objective" not in steadied
-    assert plain["drift"] > 0 and strip.shape[0] == 3
+    assert plain["drift"] > 0 and strip.shape[2] == 4 + 3 * (48 + 4)  # as wide as high, four frames or four hundred
     printed = capsys.readouterr().out
     assert f"{model} --temporal" in printed and f"{plain['made']['zoom']:.4f}" in printed
 
