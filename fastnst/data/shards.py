@@ -40,6 +40,10 @@ class SourceLost(InputError):
     """What holds many photographs does not answer: that is no broken photograph to be passed over."""
 
 
+REFUSALS = (401, 403, 405, 410)
+"""HTTP's answers that stay the same however often one asks (RFC 9110, section 15.5)."""
+
+
 class Store:
     """Files of one folder, local or remote (``s3://bucket/folder``, ``gs://...``, ``https://...``: any fsspec URL).
 
@@ -128,6 +132,8 @@ class Store:
                 raise SourceLost(f"{self.root} has no {what}; was it moved?") from None
             except Exception as error:  # each store has kinds of its own
                 problem = str(error) or type(error).__name__
+                if isinstance(error, PermissionError) or getattr(error, "status", None) in REFUSALS:
+                    raise SourceLost(f"{self.root} refuses {what} ({problem}); may you read it?") from None
             if attempt + 1 < self.attempts:
                 time.sleep(self.pause * 2**attempt)
         raise SourceLost(f"{self.root} does not answer ({what}: {problem}); try again later, nothing is lost")

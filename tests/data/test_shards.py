@@ -251,6 +251,21 @@ def test_a_web_server_that_does_not_list_its_folders(packed):
         server.shutdown()
 
 
+@pytest.mark.parametrize("status", [None, 403])
+def test_a_store_that_refuses_is_asked_once(status):
+    refusal = PermissionError("keep out") if status is None else OSError("keep out")
+    refusal.status = status
+    asked = []
+
+    def read():
+        asked.append(None)
+        raise refusal
+
+    with pytest.raises(SourceLost, match=r"memory://nowhere refuses a\.tar \(keep out\); may you read it\?"):
+        Store("memory://nowhere")._patiently(read, "a.tar")
+    assert len(asked) == 1
+
+
 def test_a_store_that_fails_now_and_then_is_asked_again():
     store = Store("memory://nowhere", attempts=3, pause=0)
     answers = iter([OSError("reset"), TimeoutError("slow"), b"picture"])
