@@ -8,7 +8,7 @@ from fastnst.styles.sheet import SHEET, smoothstep
 
 
 class Canvas:
-    """Wet paint on a square sheet: its colour and the height of its relief.
+    """Wet paint on a square sheet: its colour ``(3, size, size)`` and the height of its relief ``(size, size)``.
 
     Args:
         size: samples along one side.
@@ -17,7 +17,8 @@ class Canvas:
 
     def __init__(self, size: int, ground: np.ndarray) -> None:
         self.scale = size / SHEET
-        self.colour = np.broadcast_to(ground, (size, size, 3)).astype(np.float32).copy()
+        self.centres = centres(size)
+        self.colour = np.broadcast_to(ground[:, None, None], (3, size, size)).astype(np.float32)
         self.height = np.zeros((size, size), np.float32)
 
     def stroke(
@@ -47,33 +48,41 @@ class Canvas:
             bristles: ``(n,)`` load of every bristle across the brush, 0..1.
             pointed: a dab, oval instead of a band.
         """
-        found = around_stroke(self.height.shape[0], self.scale, x, y, angle, bend, length, width)
+        soft = max(0.6, 0.6 / self.scale)
+        # In the soft rim the load goes on beyond 0..1, and the ends of the bristles with it.
+        past = soft + 0.15 * length * soft / width * (len(bristles) - 1)
+        found = around_stroke(self.centres, self.scale, x, y, angle, bend, length, width, past, soft)
         if found is None:
             return
         window, along, across = found
-        half = 0.5 * width
-        position = along / (0.5 * length)
+        half, half_length = 0.5 * width, 0.5 * length
+        position = along / half_length
         bristle = (across / width + 0.5) * (len(bristles) - 1)
-        number = np.clip(bristle.astype(np.int64), 0, len(bristles) - 2)
+        number = np.minimum(np.maximum(bristle.astype(np.int64), 0), len(bristles) - 2)
         part = bristle - number
-        load = bristles[number] * (1 - part) + bristles[number + 1] * part
+        load = bristles.take(number) * (1 - part) + bristles.take(number + 1) * part
+        late = np.minimum(np.maximum(position, 0.0), 1.0)
+        behind = position > 0
+        aside = np.abs(across)
         # Bristles touch down and lift off at different places, the dry ones first.
-        end = 1.0 - 0.30 * (1.0 - load) * (position > 0) - 0.12 * load * (position < 0)
-        tip = (end - np.abs(position)) * 0.5 * length
-        # Narrower towards the tail.
-        edge = half * (1.0 - 0.28 * np.clip(position, 0, 1) ** 2) - np.abs(across)
+        end = 1.0 - 0.30 * (1.0 - load) * behind - 0.12 * load * (position < 0)
+        tip = (end - np.abs(position)) * half_length
         if pointed:
-            edge = half * np.sqrt(np.clip(1.0 - position**2, 0.0, 1.0)) - np.abs(across)
-        soft = max(0.6, 0.6 / self.scale)
+            edge = half * np.sqrt(np.maximum(1.0 - position**2, 0.0)) - aside
+        else:  # narrower towards the tail
+            edge = half * (1.0 - 0.28 * late**2) - aside
         cover = smoothstep(-soft, soft, tip) * smoothstep(-soft, soft, edge)
-        cover = cover * np.clip(1.15 - 0.5 * np.clip(position, 0, 1) * (1.3 - load), 0, 1)
+        cover = cover * np.minimum(np.maximum(1.15 - 0.5 * late * (1.3 - load), 0.0), 1.0)
 
-        paint = second + (colour - second) * smoothstep(0.15, 0.7, load)[..., None]
-        self.colour[window] += (paint - self.colour[window]) * cover[..., None]
+        paint = second[:, None, None] + (colour - second)[:, None, None] * smoothstep(0.15, 0.7, load)
+        rows, columns = window
+        under = self.colour[:, rows, columns]
+        under += (paint - under) * cover
         # Paint is pushed to the sides and piles up at the end of the stroke.
-        bank = 0.55 * np.exp(-((edge / 1.5) ** 2)) + 0.5 * np.exp(-((tip / 2.2) ** 2)) * (position > 0)
+        bank = 0.55 * np.exp(-((edge / 1.5) ** 2)) + 0.5 * np.exp(-((tip / 2.2) ** 2)) * behind
         ridge = 0.25 + 0.75 * load + bank
-        self.height[window] += (0.4 * self.height[window] + ridge - self.height[window]) * cover
+        height = self.height[window]
+        height += (0.4 * height + ridge - height) * cover
 
     def lit(self, relief: float = 0.2, shine: float = 0.16) -> np.ndarray:
         """The colour under a lamp at the upper left; ``(size, size, 3)``."""
@@ -81,29 +90,49 @@ class Canvas:
         slope = (slope_x + slope_y) * self.scale
         shade = np.clip(1.0 + relief * slope, 0.45, 1.6)[..., None]
         gleam = shine * smoothstep(0.5, 1.8, slope)[..., None]
-        return self.colour * shade + gleam
+        return np.moveaxis(self.colour, 0, -1) * shade + gleam
+
+
+def centres(size: int) -> np.ndarray:
+    """Where the pixels of a row lie, sheet units; float32 ``(size,)``."""
+    return (np.arange(size, dtype=np.float32) + 0.5) / (size / SHEET)
 
 
 def around_stroke(
-    size: int, scale: float, x: float, y: float, angle: float, bend: float, length: float, width: float
+    centres: np.ndarray,
+    scale: float,
+    x: float,
+    y: float,
+    angle: float,
+    bend: float,
+    length: float,
+    width: float,
+    past: float,
+    rim: float,
 ) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray] | None:
     """The pixels that a stroke may reach, as rows and columns, and where each lies along and across the stroke.
 
     Args:
-        size: pixels of the sheet's side.
+        centres: of the pixels of a row or column, sheet units, ``(n,)``.
         scale: pixels for each sheet unit.
+        past: how far it may reach beyond its ends, sheet units.
+        rim: how far it may reach beyond its sides.
 
     The others are those of :meth:`Canvas.stroke`, and places are in sheet units, too. None where the stroke lies
     outside of the sheet.
     """
-    reach = 0.5 * length + 0.5 * width + 1.0
-    left, right = (min(max(int((x + d) * scale), 0), size) for d in (-reach, reach))
-    top, bottom = (min(max(int((y + d) * scale), 0), size) for d in (-reach, reach))
+    size = len(centres)
+    cos, sin = np.cos(angle), np.sin(angle)
+    reach = 0.5 * length + past
+    aside = 0.5 * width + rim + 0.5 * abs(bend) * reach**2
+    most = 0.5 * length + 0.5 * width + 1.0
+    wide, high = (min(reach * abs(a) + aside * abs(b) + 1.0 / scale, most) for a, b in ((cos, sin), (sin, cos)))
+    left, right = (min(max(int((x + d) * scale), 0), size) for d in (-wide, wide))
+    top, bottom = (min(max(int((y + d) * scale), 0), size) for d in (-high, high))
     if left >= right or top >= bottom:
         return None
-    px = (np.arange(left, right, dtype=np.float32)[None, :] + 0.5) / scale - x
-    py = (np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5) / scale - y
-    along = px * np.cos(angle) + py * np.sin(angle)
-    across = py * np.cos(angle) - px * np.sin(angle)
+    px, py = centres[None, left:right] - x, centres[top:bottom, None] - y
+    along = px * cos + py * sin
+    across = py * cos - px * sin
     # A short arc is a parabola to the eye.
     return (slice(top, bottom), slice(left, right)), along, across - 0.5 * bend * along**2

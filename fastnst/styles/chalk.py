@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnst.styles.brush import around_stroke
+from fastnst.styles.brush import around_stroke, centres
 from fastnst.styles.noise import cloud
 from fastnst.styles.sheet import SHEET, grid, smoothstep
 
@@ -21,6 +21,7 @@ class Chalk:
     def __init__(self, size: int, paper: np.ndarray, seed: int) -> None:
         x, y = grid(size)
         self.scale = size / SHEET
+        self.centres = centres(size)
         grain = cloud(x, y, 2.6, seed, 2) + 0.35 * cloud(x, 0.6 * y, 7.0, seed + 1, 1)
         self.tooth = np.clip(0.5 + 0.25 * grain / grain.std(), 0.0, 1.0)
         self.colour = (paper * (1.0 + 0.05 * (self.tooth - 0.5))[..., None]).astype(np.float32)
@@ -53,7 +54,8 @@ class Chalk:
             colour: ``(3,)``.
             press: 0 touches the highest tips of the grain only, 1 fills it.
         """
-        found = around_stroke(self.tooth.shape[0], self.scale, x, y, angle, bend, length, width)
+        past, rim = 0.03 * length, 0.05 * width
+        found = around_stroke(self.centres, self.scale, x, y, angle, bend, length, width, past, rim)
         if found is None:
             return
         window, along, across = found
@@ -63,4 +65,5 @@ class Chalk:
         force = press - 0.45 * position**3 - 0.3 * rim**3
         cover = smoothstep(-0.2, 0.3, force - 1.0 + self.tooth[window]) * smoothstep(1.1, 0.8, rim)
         cover = 0.9 * cover * smoothstep(1.06, 0.94, position)
-        self.colour[window] += (colour - self.colour[window]) * cover[..., None]
+        under = self.colour[window]
+        under += (colour - under) * cover[..., None]

@@ -35,6 +35,8 @@ class Hour(NamedTuple):
 
 SHADOW = np.array([0.55, 0.62, 0.78], np.float32)  # what a shadow leaves of the colour under it
 
+WARM, OTHER = np.array([0.034, 0.004, -0.04]), np.array([1.0, 0.9, 0.7])  # how two strokes of one colour differ
+
 
 def _hour(*ramps: str) -> Hour:
     return Hour(*(pigments(*codes.split()) for codes in ramps))
@@ -109,20 +111,18 @@ def _tree(
         slim: half width of the crown over its height: 0.1 a poplar, 0.35 an oak, 0.6 a bush without a trunk.
     """
     seed, trunk = int(rng.integers(1 << 30)), 0.0 if slim > 0.5 else 0.16 + 0.25 * slim
-    shade = np.hypot(
-        (sketch.x - x - 0.2 * height) / (1.3 * slim * height + 8), (sketch.y - foot - 2) / (0.05 * height + 4)
-    )
-    ground = (sketch.y > foot - 0.12 * height)[..., None]
-    sketch.colour = np.where(
-        ground, mix(sketch.colour, sketch.colour * SHADOW, 0.55 * smoothstep(1.2, 0.4, shade)), sketch.colour
-    )
+    wide, low = (1.6 * slim + 0.3) * height + 50.0, foot + 0.1 * height + 20.0
+    at = window(sketch.x, x - wide, foot - 0.8 * height - 20.0, x + wide, low)
+    px, py = sketch.x[at], sketch.y[at]
+    shade = np.hypot((px - x - 0.2 * height) / (1.3 * slim * height + 8), (py - foot - 2) / (0.05 * height + 4))
+    sketch.darken(0.55 * smoothstep(1.2, 0.4, shade) * (py > foot - 0.12 * height), SHADOW, at)
     if trunk:
-        lean = x + 0.05 * (foot - sketch.y) * np.sin(seed) + 3.0 * smooth_noise(sketch.y, 0 * sketch.y, 50.0, seed)
-        width = (0.006 + 0.03 * slim) * height * (1.0 + 0.8 * smoothstep(foot - 0.12 * height, foot, sketch.y))
-        wood = smoothstep(width + 0.8, width - 0.8, np.abs(sketch.x - lean))
-        wood = wood * ((sketch.y < foot) & (sketch.y > foot - 0.75 * height))
-        bark = ramp(hour.leaves * [0.85, 0.66, 0.66], 0.4 - 0.45 * (sketch.x - lean) / (width + 1))
-        sketch.lay(wood, bark, 1.5, 0.6)
+        lean = x + 0.05 * (foot - py) * np.sin(seed) + 3.0 * smooth_noise(py, 0 * py, 50.0, seed)
+        width = (0.006 + 0.03 * slim) * height * (1.0 + 0.8 * smoothstep(foot - 0.12 * height, foot, py))
+        wood = smoothstep(width + 0.8, width - 0.8, np.abs(px - lean))
+        wood = wood * ((py < foot) & (py > foot - 0.75 * height))
+        bark = ramp(hour.leaves * [0.85, 0.66, 0.66], 0.4 - 0.45 * (px - lean) / (width + 1))
+        sketch.lay(wood, bark, 1.5, 0.6, at=at)
 
     # Where leaves may be: an outline with lobes, filled with clumps, the lower ones in front.
     n = int(60 + 130 * min(slim, 0.4))
@@ -132,30 +132,29 @@ def _tree(
     cx = x + place * outline + 0.05 * height * np.sin(seed) * (t + trunk)
     cy = foot - height * (trunk + (1.0 - trunk) * t)
     radius = rng.uniform(0.55, 1.35, n) * (0.13 + 0.06 * slim) * np.sqrt(slim) * height + 2.0
-    px = sketch.x + 0.35 * radius.mean() * smooth_noise(sketch.x, sketch.y, 9.0, seed + 1)
-    py = sketch.y + 0.35 * radius.mean() * smooth_noise(sketch.x, sketch.y, 9.0, seed + 2)
+    most = 3.0 * radius.max() + 50.0  # never empty, though a tree may stand outside of the sheet
+    crown = window(sketch.x, cx.min() - most, cy.min() - most, cx.max() + most, cy.max() + most)
+    plain_x, plain_y = sketch.x[crown], sketch.y[crown]
+    px, py = sketch.x.astype(np.float64), sketch.y.astype(np.float64)
+    px[crown] += 0.35 * radius.mean() * smooth_noise(plain_x, plain_y, 9.0, seed + 1)
+    py[crown] += 0.35 * radius.mean() * smooth_noise(plain_x, plain_y, 9.0, seed + 2)
     cover, tone = np.zeros(px.shape, np.float32), np.zeros(px.shape, np.float32)
     for i in np.argsort(cy):
-        at = window(
-            px,
-            *(
-                float(v)
-                for v in (cx[i] - 3 * radius[i], cy[i] - 3 * radius[i], cx[i] + 3 * radius[i], cy[i] + 3 * radius[i])
-            ),
-        )
+        far = 2.2 * radius[i]
+        at = window(px, cx[i] - far, cy[i] - far, cx[i] + far, cy[i] + far)
         dx, dy = (px[at] - cx[i]) / radius[i], (py[at] - cy[i]) / (0.8 * radius[i])
         inside = smoothstep(1.04, 0.94, np.hypot(dx, dy))
         whole = 0.5 - 0.34 * place[i] + 0.4 * (t[i] - 0.5)
-        ball = 0.6 * whole + 0.4 * np.clip(0.5 - 0.42 * dx - 0.55 * dy, 0.0, 1.0)
+        ball = 0.6 * whole + 0.4 * np.minimum(np.maximum(0.5 - 0.42 * dx - 0.55 * dy, 0.0), 1.0)
         cover[at] = np.maximum(cover[at], inside)
         tone[at] += (ball - tone[at]) * inside
     angle = (
-        -0.9 + 1.1 * smooth_noise(sketch.x, sketch.y, 24.0, seed + 3)
+        -0.9 + 1.1 * smooth_noise(plain_x, plain_y, 24.0, seed + 3)
         if slim > 0.15
-        else -1.4 + 0.4 * smooth_noise(sketch.x, sketch.y, 20.0, seed + 3)
+        else -1.4 + 0.4 * smooth_noise(plain_x, plain_y, 20.0, seed + 3)
     )
-    tint = ramp(hour.leaves, 1.7 * tone - 0.32) * (1.0 + rng.normal(0, 0.04, 3))
-    sketch.lay(cover, tint.astype(np.float32), angle, 0.34 + 0.0006 * height, 0.62)
+    tint = ramp(hour.leaves, 1.7 * tone[crown] - 0.32) * (1.0 + rng.normal(0, 0.04, 3))
+    sketch.lay(cover[crown], tint.astype(np.float32), angle, 0.34 + 0.0006 * height, 0.62, at=crown)
 
 
 def _house(sketch: Sketch, hour: Hour, x: float, foot: float, width: float, roof: np.ndarray) -> None:
@@ -285,8 +284,8 @@ def paint(size: int = 768, seed: int = 6) -> Image.Image:
         pointed: bool = False,
     ) -> None:
         """One stroke, warmer or cooler than ``colour``."""
-        colour = colour * (1.0 + 0.05 * rng.normal()) + warm * np.array([0.034, 0.004, -0.04]) + rng.normal(0, 0.012, 3)
-        second = colour + rng.choice([-0.06, 0.06]) * np.array([1.0, 0.9, 0.7])
+        colour = colour * (1.0 + 0.05 * rng.normal()) + warm * WARM + rng.normal(0, 0.012, 3)
+        second = colour + (-0.06, 0.06)[rng.integers(2)] * OTHER
         bristles = rng.uniform(0.0, 1.0, max(int(0.8 * width), 5)).astype(np.float32)
         bend = rng.normal(0, 0.25) / length
         canvas.stroke(

@@ -17,7 +17,7 @@ from skimage import measure
 from fastnst.styles.chalk import Chalk
 from fastnst.styles.noise import cloud, smooth_noise
 from fastnst.styles.palette import between, mix, pigments, ramp
-from fastnst.styles.sheet import SHEET, smoothstep, to_image
+from fastnst.styles.sheet import SHEET, smoothstep, to_image, window
 from fastnst.styles.sketch import Sketch, along
 
 
@@ -83,6 +83,7 @@ FRUIT = tuple(
         "9a4a3c d07a58 eba67c f8d6b0",  # peach
     )
 )
+WARM = np.array([0.045, 0.004, -0.05])  # what a warm stick adds to a colour
 APPLES, LEMON, PEAR, PLUM = (0, 1), 3, 4, 5
 # Half widths from the foot to the mouth, over the height.
 POTS = {
@@ -95,9 +96,10 @@ POTS = {
 
 def _shade(sketch: Sketch, x: float, foot: float, wide: float) -> None:
     """The shadow that a thing casts on the cloth, to the lower right."""
-    dx, dy = (sketch.x - x - 0.75 * wide) / (1.5 * wide), (sketch.y - foot + 0.02 * wide) / (0.26 * wide + 5.0)
+    at = window(sketch.x, x - 2.0 * wide, foot - 0.5 * wide - 10.0, x + 3.5 * wide, foot + 0.5 * wide + 10.0)
+    dx, dy = (sketch.x[at] - x - 0.75 * wide) / (1.5 * wide), (sketch.y[at] - foot + 0.02 * wide) / (0.26 * wide + 5.0)
     dark = 0.72 * smoothstep(1.15, 0.45, np.hypot(dx - 0.3 * dy, dy))
-    sketch.colour = mix(sketch.colour, sketch.colour * np.array([0.5, 0.5, 0.66], np.float32), dark)
+    sketch.darken(dark, np.array([0.5, 0.5, 0.66], np.float32), at)
 
 
 def _pot(
@@ -123,33 +125,36 @@ def _pot(
         front: only the wall below the mouth, to hide what lies in it.
     """
     profile = np.array(POTS[kind])
-    up = (foot - sketch.y) / height + 0.05 * profile[0] * (1.0 - ((sketch.x - x) / (profile[0] * height)) ** 2).clip(0)
+    wide = 1.1 * max(float(profile.max()), 0.6) * height + 20.0
+    at = window(sketch.x, x - wide, foot - 1.3 * height - 20.0, x + wide, foot + 0.2 * height + 20.0)
+    px, py = sketch.x[at], sketch.y[at]
+    up = (foot - py) / height + 0.05 * profile[0] * (1.0 - ((px - x) / (profile[0] * height)) ** 2).clip(0)
     half = height * ndimage.map_coordinates(profile, [np.clip(up, 0, 1) * 8.0], order=3, mode="nearest")
-    side = (sketch.x - x) / half
+    side = (px - x) / half
     mouth = float(profile[-1]) * height
-    lip = (sketch.y - foot + 0.985 * height) / (0.2 * mouth)
+    lip = (py - foot + 0.985 * height) / (0.2 * mouth)
     if not front:
         _shade(sketch, x, foot, float(profile.max()) * height)
     if kind == "jug":
-        ring = np.hypot((sketch.x - x - sense * 0.36 * height) / (0.2 * height), (up - 0.58) / 0.26)
-        handle = smoothstep(0.17, 0.13, np.abs(ring - 0.85)) * (sense * (sketch.x - x) > 0.1 * height)
-        sketch.lay(handle, ramp(stops, 0.75 - 0.5 * ring), along(ring), 0.4)
+        ring = np.hypot((px - x - sense * 0.36 * height) / (0.2 * height), (up - 0.58) / 0.26)
+        handle = smoothstep(0.17, 0.13, np.abs(ring - 0.85)) * (sense * (px - x) > 0.1 * height)
+        sketch.lay(handle, ramp(stops, 0.75 - 0.5 * ring), along(ring), 0.4, at=at)
     body = np.minimum(np.minimum(1.0 - np.abs(side), 14.0 * up), 14.0 * (1.0 - up))
     if front:
-        body = np.minimum(body, lip - np.sqrt(np.clip(1.0 - ((sketch.x - x) / mouth) ** 2, 0, 1)))
+        body = np.minimum(body, lip - np.sqrt(np.clip(1.0 - ((px - x) / mouth) ** 2, 0, 1)))
     tone = 0.9 - 0.8 * np.abs(side + 0.42) ** 1.4 + 0.16 * smoothstep(0.72, 1.0, side)
-    tone = tone + 0.1 * (up - 0.5) + 0.06 * smooth_noise(sketch.x, sketch.y, 40.0, int(x))
+    tone = tone + 0.1 * (up - 0.5) + 0.06 * smooth_noise(px, py, 40.0, int(x))
     colour = ramp(stops, tone)
     # A glazed band, and the window in the glaze.
     band = smoothstep(0.05, 0.03, np.abs(up - 0.6 - 0.02 * (1 - side**2))) * (kind in ("jug", "vase"))
     colour = mix(colour, colour * 0.72, band)
     colour = mix(colour, np.ones(3), 0.75 * smoothstep(0.17, 0.08, np.hypot(side + 0.45, 1.6 * (up - 0.68))))
     way = np.arctan2(1.0, np.gradient(half, axis=0) * side)
-    sketch.lay(smoothstep(-0.02, 0.03, body), colour, way, 0.62)
+    sketch.lay(smoothstep(-0.02, 0.03, body), colour, way, 0.62, at=at)
     if kind != "bottle" and not front:
-        rim = np.hypot((sketch.x - x) / mouth, lip)
-        sketch.lay(smoothstep(1.02, 0.98, rim), ramp(stops, 0.95 - 0.3 * rim), 0.0, 0.4)
-        sketch.lay(smoothstep(0.88, 0.84, rim), ramp(stops * 0.8, 0.2 + 0.3 * side), 0.1, 0.4)
+        rim = np.hypot((px - x) / mouth, lip)
+        sketch.lay(smoothstep(1.02, 0.98, rim), ramp(stops, 0.95 - 0.3 * rim), 0.0, 0.4, at=at)
+        sketch.lay(smoothstep(0.88, 0.84, rim), ramp(stops * 0.8, 0.2 + 0.3 * side), 0.1, 0.4, at=at)
 
 
 def _fruit(
@@ -157,8 +162,10 @@ def _fruit(
 ) -> None:
     """One fruit; ``kind`` is its place in ``FRUIT``."""
     cy, seed = foot - 0.93 * radius, int(rng.integers(1 << 30))
+    at = window(sketch.x, x - 1.6 * radius - 20, cy - 2.2 * radius - 20, x + 1.6 * radius + 20, cy + 1.6 * radius + 20)
+    px, py = sketch.x[at], sketch.y[at]
     turn = rng.uniform(-0.5, 0.5) if kind in (LEMON, PEAR) else rng.uniform(-0.15, 0.15)
-    dx, dy = (sketch.x - x) / radius, (sketch.y - cy) / radius
+    dx, dy = (px - x) / radius, (py - cy) / radius
     u, v = dx * np.cos(turn) + dy * np.sin(turn), dy * np.cos(turn) - dx * np.sin(turn)
     if kind == PEAR:
         v = (v + 0.42) / 1.42
@@ -167,21 +174,30 @@ def _fruit(
         r = np.hypot(u / (1.18 + 0.12 * np.exp(-((v / 0.25) ** 2))), v / 0.86)
     else:
         r = np.hypot(u, v / 0.94) + 0.05 * np.exp(-((u / 0.22) ** 2)) * (v < 0) * (kind != PLUM)
-    r = r + 0.015 * smooth_noise(sketch.x, sketch.y, 30.0, seed)
+    r = r + 0.015 * smooth_noise(px, py, 30.0, seed)
     if shadow:
         _shade(sketch, x, foot, radius)
     lamp = np.hypot(u + 0.36, v + 0.4)
     tone = 1.02 - 0.7 * lamp + 0.2 * smoothstep(0.8, 1.0, r) * (dx + dy > 0.5)
-    blush = smoothstep(-0.1, 0.6, cloud(sketch.x, sketch.y, 0.9 * radius, seed + 1, 2) + 0.25 * u)
+    blush = smoothstep(-0.1, 0.6, cloud(px, py, 0.9 * radius, seed + 1, 2) + 0.25 * u)
     colour = mix(ramp(FRUIT[kind], tone), ramp(FRUIT[(kind + rng.choice([-1, 1])) % 7], tone), 0.5 * blush)
     colour = mix(colour, np.array([1.0, 0.97, 0.9]), 0.8 * smoothstep(0.2, 0.07, lamp))
-    sketch.lay(
-        smoothstep(1.02, 0.98, r), colour, along(ndimage.gaussian_filter(r + 0.25 * lamp, 2.0)), 0.3 + radius / 180.0
-    )
+    way = along(ndimage.gaussian_filter(r + 0.25 * lamp, 2.0))
+    sketch.lay(smoothstep(1.02, 0.98, r), colour, way, 0.3 + radius / 180.0, at=at)
     if kind in APPLES:
         stalk = np.abs(u - 0.12 * np.clip(-0.62 - v, 0, 1)) - 0.045
         stem = smoothstep(0.03, -0.01, stalk) * (np.abs(v + 1.0) < 0.2)
-        sketch.lay(stem, pigments("3a2a20")[0], 1.4 + turn, 0.3)
+        sketch.lay(stem, pigments("3a2a20")[0], 1.4 + turn, 0.3, at=at)
+
+
+def _softened(seen: np.ndarray, sigma: float) -> np.ndarray:
+    """A mask with soft rims, float32 0..1; only computed close to what is seen."""
+    soft = np.zeros(seen.shape, np.float32)
+    if seen.any():
+        rows, columns = (np.flatnonzero(seen.any(axis)) for axis in (1, 0))
+        at = tuple(slice(max(k[0] - 16, 0), k[-1] + 16) for k in (rows, columns))
+        soft[at] = ndimage.gaussian_filter(seen[at].astype(np.float32), sigma)
+    return soft
 
 
 def _sketch(seed: int) -> tuple[Sketch, Sticks]:
@@ -263,19 +279,19 @@ def paint(size: int = 768, seed: int = 3) -> Image.Image:
             for px, py in np.stack(sketch.places(area, spacing * max(scale, 0.5) / share**0.5, rng), 1):
                 at = (int(py), int(px))
                 factor = scale * rng.uniform(0.7, 1.2)
-                warm = rng.choice([-1.0, 1.0]) * rng.uniform(0.3, 1.3)
-                colour = soft[number][at] * (1.0 + 0.07 * rng.normal()) + warm * np.array([0.045, 0.004, -0.05])
+                warm = (-1.0, 1.0)[rng.integers(2)] * rng.uniform(0.3, 1.3)
+                colour = soft[number][at] * (1.0 + 0.07 * rng.normal()) + warm * WARM
                 angle = sketch.angle[at] + lean + 0.09 * rng.normal()
                 force = press + 0.1 * rng.normal()
                 chalk.stroke(
                     px, py, angle, rng.normal(0, 0.15) / length, length * factor, width * factor**0.5, colour, force
                 )
-        edge = full(ndimage.gaussian_filter(seen.astype(np.float32), 1.6))
+        edge = full(_softened(seen, 1.6))
         cover = smoothstep(0.25, 0.75, edge + 0.3 * (chalk.tooth - 0.5))[..., None]
         chalk.colour = before + (chalk.colour - before) * cover
         if area and scale < 0.9:  # the outline of a thing: broken, in its own dark
             dark = np.percentile(sketch.colour[seen], 4, axis=0) * 0.75 if seen.any() else sticks.paper[0]
-            for line in measure.find_contours(ndimage.gaussian_filter(seen.astype(np.float32), 1.2), 0.5):
+            for line in measure.find_contours(_softened(seen, 1.2), 0.5):
                 for start in range(0, len(line) - 14, 7):
                     way = line[start + 14] - line[start]
                     (py, px), turn = line[start + 7], np.arctan2(way[0], way[1])

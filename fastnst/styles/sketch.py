@@ -8,6 +8,9 @@ from scipy import ndimage
 from fastnst.styles.palette import mix
 from fastnst.styles.sheet import SHEET, grid
 
+Window = tuple[slice, slice]
+EVERYWHERE = (slice(None), slice(None))
+
 
 class Sketch:
     """A plan with one sample per sheet unit; areas are laid from back to front.
@@ -28,28 +31,46 @@ class Sketch:
         self.strokes: list[tuple[float, float]] = []
 
     def lay(
-        self, cover: np.ndarray, colour: np.ndarray, angle: np.ndarray | float, scale: float = 1.0, long: float = 1.0
+        self,
+        cover: np.ndarray,
+        colour: np.ndarray,
+        angle: np.ndarray | float,
+        scale: float = 1.0,
+        long: float = 1.0,
+        at: Window = EVERYWHERE,
     ) -> None:
         """Lay one area over what is there.
 
         Args:
-            cover: 0..1, ``(768, 768)``.
-            colour: ``(3,)`` or ``(768, 768, 3)``.
-            angle: radians, one or ``(768, 768)``.
+            cover: 0..1, ``(768, 768)``, or the shape of ``at``.
+            colour: ``(3,)`` or the shape of ``cover`` and ``(3,)``.
+            angle: radians, one or the shape of ``cover``.
             scale: size of its strokes.
             long: their length for their width.
+            at: rows and columns outside of which nothing changes.
         """
-        self.colour = mix(self.colour, colour, cover).astype(np.float32)
-        self.angle = np.where(cover > 0.5, angle, self.angle).astype(np.float32)
-        self.area = np.where(cover > 0.5, len(self.strokes), self.area)
+        laid = mix(self.colour[at], colour, cover)
+        self.colour = self.colour.astype(np.float32, copy=False)
+        self.colour[at] = laid
+        self.angle[at] = np.where(cover > 0.5, angle, self.angle[at])
+        self.area[at] = np.where(cover > 0.5, len(self.strokes), self.area[at])
         self.strokes.append((scale, long))
+
+    def darken(self, cover: np.ndarray, left: np.ndarray, at: Window) -> None:
+        """Cast a shadow: where it ``cover``s (0..1, the shape of ``at``), ``left`` ``(3,)`` of the colour is left.
+
+        Until the next area is laid the colours keep the precision of ``cover``.
+        """
+        dark = mix(self.colour[at], self.colour[at] * left, cover)
+        self.colour = self.colour.astype(dark.dtype, copy=False)
+        self.colour[at] = dark
 
     def places(self, area: int, spacing: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Random places in what is seen of an area, one for every square of ``spacing``: x and y, ``(n,)`` each."""
-        rows, columns = np.nonzero(self.area == area)
-        offset_x, offset_y, part = rng.uniform(size=(3, round(len(rows) / spacing**2)))
-        pick = (part * len(rows)).astype(np.int64)
-        return columns[pick] + offset_x, rows[pick] + offset_y
+        seen = np.flatnonzero(self.area == area)
+        offset_x, offset_y, part = rng.uniform(size=(3, round(len(seen) / spacing**2)))
+        rows, columns = np.divmod(seen[(part * len(seen)).astype(np.int64)], int(SHEET))
+        return columns + offset_x, rows + offset_y
 
     def detail(self) -> np.ndarray:
         """How much the colour changes at a place, 0..1, ``(768, 768)``."""

@@ -69,11 +69,12 @@ def _sketch(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     bright = np.zeros(x.shape)
     for sense in (-1.0, 1.0):
         px, py = columns.copy(), rows.copy()
+        step_x, step_y = sense * 5.0 * dx, sense * 5.0 * dy
         for _ in range(22):
-            at = (np.clip(py, 0, 767).astype(np.int64), np.clip(px, 0, 767).astype(np.int64))
-            bright += grain[at]
-            px += sense * 5.0 * dx[at]
-            py += sense * 5.0 * dy[at]
+            at = np.clip(py, 0, 767).astype(np.int64) * x.shape[1] + np.clip(px, 0, 767).astype(np.int64)
+            bright += grain.take(at)
+            px += step_x.take(at)
+            py += step_y.take(at)
     order = np.empty(bright.size)
     order[np.argsort(bright, axis=None, kind="stable")] = np.linspace(0, 1, bright.size)
     bright = order.reshape(bright.shape)

@@ -12,8 +12,8 @@ from scipy import ndimage
 
 from fastnst.styles.noise import cloud, smooth_noise
 from fastnst.styles.palette import between, mix, pigments
-from fastnst.styles.sheet import SHEET, grid, smoothstep, to_image
-from fastnst.styles.sketch import Sketch, along, lit
+from fastnst.styles.sheet import SHEET, grid, smoothstep, to_image, window
+from fastnst.styles.sketch import EVERYWHERE, Sketch, Window, along, lit
 
 RIM = 12.0
 # paper, tint, its second colour where the block is wiped, dark block
@@ -51,10 +51,11 @@ class Block(Sketch):
         second: np.ndarray | float = 0.0,
         ink: float = 1.0,
         printed: bool = False,
+        at: Window = EVERYWHERE,
     ) -> None:
         """Draw one area on the block; ``spacing`` and ``length`` of its marks are in sheet units."""
         plan = np.stack([np.broadcast_to(v, cover.shape) for v in (light, tint, second)], -1)
-        self.lay(cover, plan, angle, spacing, length)
+        self.lay(cover, plan, angle, spacing, length, at)
         self.inks.append((ink, printed))
 
 
@@ -100,12 +101,16 @@ def _marks(block: Block, rng: np.random.Generator) -> list[tuple[np.ndarray, boo
 def _tree(block: Block, rng: np.random.Generator, x: float, foot: float, height: float, kind: str) -> None:
     """One tree, ``round`` or ``fir``, lit from the upper left."""
     seed = int(rng.integers(1 << 30))
-    px = block.x + 0.035 * height * smooth_noise(block.x, block.y, 0.11 * height + 4, seed)
-    py = block.y + 0.035 * height * smooth_noise(block.x, block.y, 0.11 * height + 4, seed + 1)
+    wide = 0.65 * height + 20.0
+    at = window(block.x, x - wide, foot - 1.2 * height - 20.0, x + wide, foot + 0.1 * height + 20.0)
+    plain_x, plain_y = block.x[at], block.y[at]
+    px = plain_x + 0.035 * height * smooth_noise(plain_x, plain_y, 0.11 * height + 4, seed)
+    py = plain_y + 0.035 * height * smooth_noise(plain_x, plain_y, 0.11 * height + 4, seed + 1)
     up = (foot - py) / height
     trunk = (0.03 + 0.03 * smoothstep(0.1, 0.0, up)) * height - np.abs(px - x)
     trunk = np.where((up > -0.01) & (up < 0.6), trunk, -9.0)
-    block.cut(smoothstep(-1, 1, trunk), 0.6 * smoothstep(0, -0.04 * height, px - x), 0.7, 1.57, 0.02 * height + 2, 40.0)
+    shine = 0.6 * smoothstep(0, -0.04 * height, px - x)
+    block.cut(smoothstep(-1, 1, trunk), shine, 0.7, 1.57, 0.02 * height + 2, 40.0, at=at)
     spacing = 3.4 + 0.008 * height
     if kind == "fir":
         tier = (5.0 * up + 0.2 * smooth_noise(px, py, 20.0, seed + 2)) % 1.0
@@ -113,7 +118,7 @@ def _tree(block: Block, rng: np.random.Generator, x: float, foot: float, height:
         inside = np.where((up > 0.13) & (up < 1.0), half - np.abs(px - x), -9.0)
         light = 0.42 - 0.5 * (px - x) / (half + 4.0) * 0.7 - 0.3 * (1.0 - tier) * (tier > 0.5)
         way = np.arctan2(0.9, 0.9 * np.sign(px - x))
-        block.cut(smoothstep(-1, 1, inside), np.clip(light, 0.0, 0.6), 0.8, way, spacing, 0.16 * height)
+        block.cut(smoothstep(-1, 1, inside), np.clip(light, 0.0, 0.6), 0.8, way, spacing, 0.16 * height, at=at)
         return
     lobes = [(0.0, 0.66, 0.3)] + [
         (rng.uniform(-0.24, 0.24), rng.uniform(0.45, 0.86), rng.uniform(0.14, 0.22)) for _ in range(8)
@@ -123,20 +128,20 @@ def _tree(block: Block, rng: np.random.Generator, x: float, foot: float, height:
         ball = np.hypot(dx, dy)
         light = np.clip(0.34 - 0.42 * dx - 0.5 * dy, 0.0, 0.9) * smoothstep(1.05, 0.8, ball)
         way = along(ndimage.gaussian_filter(np.hypot(dx + 1.1, dy + 1.4), 2.0))
-        block.cut(smoothstep(1.02, 0.98, ball), light, 0.75, way, spacing, 0.13 * height + 8)
+        block.cut(smoothstep(1.02, 0.98, ball), light, 0.75, way, spacing, 0.13 * height + 8, at=at)
 
 
 def _house(block: Block, x: float, foot: float, width: float) -> None:
     """A house with a lit wall, dark windows and a roof of tiles."""
-    px, py = (block.x - x) / width, (foot - block.y) / width
+    at = window(block.x, x - width, foot - width, x + width, foot + 0.1 * width)
+    px, py = (block.x[at] - x) / width, (foot - block.y[at]) / width
     wall = np.minimum(0.5 - np.abs(px), np.minimum(py, 0.5 - py))
     pane = np.minimum(np.abs(np.abs(px) - 0.22) - 0.07, 9.0)
     pane = np.maximum(pane, np.abs(py - 0.26) - 0.09)
-    block.cut(
-        smoothstep(-0.01, 0.01, wall), smoothstep(-0.01, 0.02, pane) * (0.95 - 0.45 * (px > 0.2)), 0.1, 0.0, 4.5, 30.0
-    )
+    lime = smoothstep(-0.01, 0.02, pane) * (0.95 - 0.45 * (px > 0.2))
+    block.cut(smoothstep(-0.01, 0.01, wall), lime, 0.1, 0.0, 4.5, 30.0, at=at)
     roof = np.minimum(0.6 - 0.5 * (py - 0.44) - np.abs(px), np.minimum(py - 0.44, 0.82 - py))
-    block.cut(smoothstep(-0.01, 0.01, roof), 0.5 - 0.35 * (px > 0.15), 1.0, 1.2, 4.5, 16.0, 1.0)
+    block.cut(smoothstep(-0.01, 0.01, roof), 0.5 - 0.35 * (px > 0.15), 1.0, 1.2, 4.5, 16.0, 1.0, at=at)
 
 
 def _draw(seed: int) -> Block:
