@@ -24,7 +24,7 @@ class Release(NamedTuple):
 
 RELEASES = {
     "candy": Release(3418726, "f181697805d289dcb92de1868b50d1b8dd60416f73f7caf8d1fb154a7a207ada"),
-    "paintings_steady": Release(3786534, "19abf64167b3255709fab4f7e6fa08e27c37c22a6055dc7e15217d02a1316558"),
+    "paintings_steady": Release(3786598, "5ff0536b6d0f3a209dcbddf6413857a47aa0aef14e1d9da98743feea0efb5051"),
 }
 """Those of checkpoints/ in a checkout that pyproject.toml leaves out of the wheel."""
 
