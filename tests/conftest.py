@@ -10,6 +10,7 @@ import contextlib
 import gc
 import io
 import runpy
+import signal
 import subprocess
 import sys
 import warnings
@@ -61,10 +62,13 @@ class Answer(NamedTuple):
 def _unchanged() -> Iterator[None]:
     """Put back what a script changes for the whole process."""
     cwd, argv, path, environment, form = os.getcwd(), sys.argv, sys.path[:], dict(os.environ), warnings.formatwarning
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}  # Ray leaves its own
     try:
         with warnings.catch_warnings():
             yield
     finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         os.chdir(cwd)
         sys.argv, sys.path[:], warnings.formatwarning = argv, path, form
         os.environ.clear()
