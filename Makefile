@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # uv takes half the time; where it cannot (packages that only pip is told where to find), pip does it.
 define install
-	$(VENV)/bin/python -m pip install --quiet uv
-	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(VENV)/bin/python --editable '$(1)' || \
+	{ $(VENV)/bin/python -m pip install --quiet uv && \
+		$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(VENV)/bin/python --editable '$(1)'; } || \
 		$(VENV)/bin/python -m pip install --quiet --editable '$(1)'
 endef
 RUN := outputs/mosaic/$(shell date +%Y-%m-%d_%H-%M-%S)

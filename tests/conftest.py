@@ -28,10 +28,8 @@ from hydra.types import RunMode
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import fastnst.allocation
 from fastnst.settings import TrainerSettings
 
-fastnst.allocation.keep_freed_memory = lambda: None  # hundreds of trainings in one process: they would keep gigabytes
 PROJECT = Path(__file__).resolve().parents[1]
 ON_CPU = TrainerSettings("cpu", 1, 1, "auto", "32-true", channels_last=False, compile=False, max_steps=3, log_every=1)
 

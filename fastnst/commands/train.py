@@ -174,13 +174,10 @@ def main(arguments: list[str]) -> None:
         return
     sweep = Path("outputs", "multirun", datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
     os.environ[SWEEP_FOLDER] = str(sweep.absolute())
-    sweep.mkdir(parents=True, exist_ok=True)
     try:
         run_command(run_job, "train", TrainSettings, arguments)
     finally:
-        if any(sweep.iterdir()):
+        if sweep.is_dir():  # a job has begun
             from fastnst.training.sweep_page import finish_sweep
 
             finish_sweep(sweep)
-        else:
-            sweep.rmdir()

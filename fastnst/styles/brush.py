@@ -51,7 +51,7 @@ class Canvas:
         soft = max(0.6, 0.6 / self.scale)
         # In the soft rim the load goes on beyond 0..1, and the ends of the bristles with it.
         past = soft + 0.15 * length * soft / width * (len(bristles) - 1)
-        found = around_stroke(self.centres, self.scale, x, y, angle, bend, length, width, past, soft)
+        found = around_stroke(self.centres, x, y, angle, bend, length, width, past, soft)
         if found is None:
             return
         window, along, across = found
@@ -99,29 +99,19 @@ def centres(size: int) -> np.ndarray:
 
 
 def around_stroke(
-    centres: np.ndarray,
-    scale: float,
-    x: float,
-    y: float,
-    angle: float,
-    bend: float,
-    length: float,
-    width: float,
-    past: float,
-    rim: float,
+    row: np.ndarray, x: float, y: float, angle: float, bend: float, length: float, width: float, past: float, rim: float
 ) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray] | None:
     """The pixels that a stroke may reach, as rows and columns, and where each lies along and across the stroke.
 
     Args:
-        centres: of the pixels of a row or column, sheet units, ``(n,)``.
-        scale: pixels for each sheet unit.
+        row: :func:`centres` of the sheet's pixels, ``(n,)``.
         past: how far it may reach beyond its ends, sheet units.
         rim: how far it may reach beyond its sides.
 
     The others are those of :meth:`Canvas.stroke`, and places are in sheet units, too. None where the stroke lies
     outside of the sheet.
     """
-    size = len(centres)
+    size, scale = len(row), len(row) / SHEET
     cos, sin = np.cos(angle), np.sin(angle)
     reach = 0.5 * length + past
     aside = 0.5 * width + rim + 0.5 * abs(bend) * reach**2
@@ -131,7 +121,7 @@ def around_stroke(
     top, bottom = (min(max(int((y + d) * scale), 0), size) for d in (-high, high))
     if left >= right or top >= bottom:
         return None
-    px, py = centres[None, left:right] - x, centres[top:bottom, None] - y
+    px, py = row[None, left:right] - x, row[top:bottom, None] - y
     along = px * cos + py * sin
     across = py * cos - px * sin
     # A short arc is a parabola to the eye.

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastnst.styles.brush import around_stroke, centres
 from fastnst.styles.noise import cloud
-from fastnst.styles.sheet import SHEET, grid, smoothstep
+from fastnst.styles.sheet import grid, smoothstep
 
 
 class Chalk:
@@ -20,7 +20,6 @@ class Chalk:
 
     def __init__(self, size: int, paper: np.ndarray, seed: int) -> None:
         x, y = grid(size)
-        self.scale = size / SHEET
         self.centres = centres(size)
         grain = cloud(x, y, 2.6, seed, 2) + 0.35 * cloud(x, 0.6 * y, 7.0, seed + 1, 1)
         self.tooth = np.clip(0.5 + 0.25 * grain / grain.std(), 0.0, 1.0)
@@ -54,8 +53,7 @@ class Chalk:
             colour: ``(3,)``.
             press: 0 touches the highest tips of the grain only, 1 fills it.
         """
-        past, rim = 0.03 * length, 0.05 * width
-        found = around_stroke(self.centres, self.scale, x, y, angle, bend, length, width, past, rim)
+        found = around_stroke(self.centres, x, y, angle, bend, length, width, 0.03 * length, 0.05 * width)
         if found is None:
             return
         window, along, across = found
