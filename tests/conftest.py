@@ -34,6 +34,11 @@ PROJECT = Path(__file__).resolve().parents[1]
 ON_CPU = TrainerSettings("cpu", 1, 1, "auto", "32-true", channels_last=False, compile=False, max_steps=3, log_every=1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slowest module first: at the end one test process would wait for it alone."""
+    items.sort(key=lambda item: "test_processes" not in item.nodeid)
+
+
 def pytest_collection_finish() -> None:
     """What is imported by now stays: it need not be searched for garbage again and again, a tenth of all the time."""
     gc.collect()
