@@ -91,6 +91,7 @@ class PerceptualLoss(nn.Module):
             paper's, the others make a weight mean the same for every photograph, painting and loss network.
         tv_form: ``"squared"`` or ``"l1"``.
         tv_range: pixel range in which the total variation is measured: 1 for [0, 1]; 255 for the paper's.
+        halo_weight: of :func:`~fastnst.losses.functional.halo_loss`, at least 0; at 0 the objective has no such term.
         terms: further ones, by name.
         stability_weight: of :func:`~fastnst.losses.functional.stability_loss`, which training adds, as it needs the
             network; at least 0.
@@ -113,6 +114,7 @@ class PerceptualLoss(nn.Module):
         style_distance: str = "unsquared",
         tv_form: str = "squared",
         tv_range: float = 1.0,
+        halo_weight: float = 0.0,
         terms: Mapping[str, Term] = MappingProxyType({}),
         stability_weight: float = 0.0,
     ) -> None:
@@ -120,7 +122,9 @@ class PerceptualLoss(nn.Module):
         weights = {
             "content": content_weight, "style": style_weight, "moments": moments_weight, "total_variation": tv_weight,
         }  # fmt: skip
-        if taken := [name for name in check_terms(terms) if name in weights]:
+        if halo_weight != 0:
+            weights["halo"] = halo_weight
+        if taken := [name for name in check_terms(terms) if name in (*weights, "halo")]:
             raise InputError(f"loss.terms.{taken[0]}: the objective has a term of this name; choose another.")
         weights |= {name: term.weight for name, term in terms.items()}
         values = [*weights.values(), stability_weight, *content_layers.values(), *style_layers.values()]
@@ -186,7 +190,7 @@ class PerceptualLoss(nn.Module):
         """What a stylized picture is compared with: the content layers' features of ``content`` (N, 3, H, W)."""
         layers = [*self.content_layers, *self.term_layers]
         features = self.vgg(content, layers) if layers else {}
-        return {**features, "picture": content} if self.terms else features
+        return {**features, "picture": content} if self.terms or "halo" in self.weights else features
 
     def forward(self, stylized: Tensor, content: Tensor | Mapping[str, Tensor], style: int = 0) -> Objective:
         """Compare stylized pictures with their content pictures and with the style.
@@ -226,6 +230,8 @@ class PerceptualLoss(nn.Module):
                 layers[f"{term}/{layer}"] = compare_style(value, target)
                 terms[term] = terms[term] + weight * layers[f"{term}/{layer}"]
         terms["total_variation"] = functional.total_variation(self.tv_range * stylized, self.tv_form)
+        if "halo" in self.weights:
+            terms["halo"] = functional.halo_loss(stylized, targets["picture"])
         if self.terms:
             layers_and_picture = ("picture", *self.term_layers)
             seen = {**features, "picture": stylized}, targets

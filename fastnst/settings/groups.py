@@ -60,6 +60,7 @@ class LossSettings:
     tv_range: float
     terms: dict[str, Any]  # of the user's own, by name: a class, its arguments, and the weight
     stability_weight: float
+    halo_weight: float
 
 
 @dataclass

@@ -244,3 +244,65 @@ def test_stability_by_loops_over_what_was_seen():
     x[..., visible[0, 0] == 0] = 7.0
     assert functional.stability_loss(x, y, visible).item() == pytest.approx(np.mean(squares), rel=1e-5)
     assert functional.stability_loss(x, y, torch.zeros_like(visible)) == 0
+
+
+def skyline() -> np.ndarray:
+    """(3, 96, 128): a dark block with a few windows below an even sky of another colour, neither quite flat."""
+    random = np.random.default_rng(0)
+    photo = np.full((3, 96, 128), 0.8) + np.linspace(-0.05, 0.05, 128)
+    photo[:, 60:] = 0.2
+    photo[:, 70:74, 10:40] = 0.6
+    return photo + 0.01 * random.random(photo.shape)
+
+
+def windows(values: np.ndarray, side: int) -> np.ndarray:
+    """The mean of a square window about each place of (h, w), of the places inside alone, by loops."""
+    r = side // 2
+    height, width = values.shape
+    return np.array([[values[max(0, y - r) : y + r + 1, max(0, x - r) : x + r + 1].mean() for x in range(width)]
+                     for y in range(height)])  # fmt: skip
+
+
+def test_halo_by_loops():
+    photo = skyline()
+    picture = np.random.default_rng(1).random(photo.shape)
+    grey = np.pad(windows(photo.mean(axis=0), 3), 1, mode="edge")
+    slope = abs(grey[1:-1, 2:] - grey[1:-1, :-2]) + abs(grey[2:, 1:-1] - grey[:-2, 1:-1])
+    edges = (slope > 0.08).reshape(24, 4, 32, 4).any(axis=(1, 3))
+    near = np.array([[edges[max(0, y - 4) : y + 5, max(0, x - 4) : x + 5].any() for x in range(32)] for y in range(24)])
+    quarter, painted = (one.reshape(3, 24, 4, 32, 4).mean(axis=(2, 4)) for one in (photo, picture))
+    lighter = quarter.mean(axis=0) > windows(quarter.mean(axis=0), 33)
+    assert lighter[:14].all() and not lighter[19:].any()  # sky, house
+
+    def mean(values, weights, side):
+        return np.stack([windows(one * weights, side) / np.maximum(windows(weights, side), 1e-6) for one in values])
+
+    squares, weight = 0.0, 0.0
+    for side in (lighter, ~lighter):
+        away = ~near & side
+        unlike = ((quarter - mean(quarter, away, 17)) ** 2).sum(axis=0)
+        beside = (near & ~edges & side) * np.exp(-unlike / 0.02) * (windows(away, 17) > 0.05)
+        squares += (((mean(painted, beside, 9) - mean(painted, away, 17)) ** 2).sum(axis=0) * beside).sum()
+        weight += beside.sum()
+        if side is lighter:
+            assert beside[10:14].min() > 0.9 and beside[:10].max() == 0  # the sky beside the roof, not above
+    variance = ((picture - picture.mean(axis=(1, 2), keepdims=True)) ** 2).mean(axis=(1, 2)).sum()
+    expected = squares / (weight + 0.01 * 24 * 32) / (variance + 1e-3)
+    one, other = (torch.from_numpy(array)[None].float() for array in (picture, photo))
+    assert functional.halo_loss(one, other).item() == pytest.approx(expected, rel=1e-4)
+    flat = torch.full_like(other, 0.5)
+    both = functional.halo_loss(torch.cat([one, one]), torch.cat([other, flat])).item()
+    assert both == pytest.approx(expected / 2, rel=1e-4)  # a photograph without edges has no rims
+
+
+def test_a_rim_is_a_halo_and_motifs_are_not():
+    photo = torch.from_numpy(skyline())[None].float()
+    rim, motifs, recoloured = photo.clone(), photo.clone(), 0.7 - photo.flip(1) / 2
+    rim[..., 44:60, :] = torch.tensor([0.0, 1.0, 1.0])[:, None, None]
+    motifs[..., :60, :] += 0.4 * (torch.arange(128) // 6 % 2 - 0.5)
+    halos = {name: functional.halo_loss(one, photo).item() for name, one in
+             {"rim": rim, "motifs": motifs, "recoloured": recoloured, "itself": photo}.items()}  # fmt: skip
+    assert halos["rim"] > 0.4 and max(value for name, value in halos.items() if name != "rim") < 0.01, halos
+    moving = rim.clone().requires_grad_(True)
+    functional.halo_loss(moving, photo).backward()
+    assert (moving.grad[0, 0, 48:56] < 0).float().mean() > 0.9  # more red there, which the sky has

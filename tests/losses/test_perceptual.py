@@ -6,7 +6,7 @@ import torch
 
 from fastnst.errors import InputError
 from fastnst.features import VGG, load_vgg_weights
-from fastnst.losses import PerceptualLoss
+from fastnst.losses import PerceptualLoss, functional
 from fastnst.losses.perceptual import current_arguments, mean
 
 CONTENT = {"relu2_2": 2.0}
@@ -218,3 +218,18 @@ def test_many_styles_are_the_losses_of_each(vgg):
     assert abs(each[0].total - each[1].total) > 1e-3
     same = build(vgg, styles[1])
     torch.testing.assert_close(mean(same.each(x, c, [0, 0, 0])), same(x, c))
+
+
+def test_the_halo_is_a_term_only_where_it_has_a_weight(vgg, pictures):
+    style, stylized, content = pictures
+    without, loss = build(vgg, style), build(vgg, style, halo_weight=2.0)
+    assert "halo" not in without(stylized, content).terms
+    found = loss(stylized, content)
+    expected = functional.halo_loss(stylized, content)
+    torch.testing.assert_close(found.weighted["halo"], 2 * expected)
+    torch.testing.assert_close(found.total, without(stylized, content).total + 2 * expected)
+    each = mean(loss.each(stylized, content, [0, 0]))
+    torch.testing.assert_close(each.terms["halo"], expected)
+    torch.testing.assert_close(loss(stylized, loss.content_features(content)).total, found.total)
+    with pytest.raises(InputError, match="expected numbers of at least 0"):
+        build(vgg, style, halo_weight=-1.0)
