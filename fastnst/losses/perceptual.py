@@ -16,6 +16,7 @@ from fastnst.losses import functional
 
 CONTENT_LAYERS = {"relu3_3": 1.0}
 STYLE_LAYERS = {"relu1_2": 1.0, "relu2_2": 1.0, "relu3_3": 1.0, "relu4_3": 1.0}
+HALO_WEIGHT = 4.0
 STATISTICS = ("style", "moments")
 """The terms that compare with the style picture what :func:`~fastnst.losses.functional.gram_and_moments` gives."""
 CONTENT_DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -114,7 +115,7 @@ class PerceptualLoss(nn.Module):
         style_distance: str = "unsquared",
         tv_form: str = "squared",
         tv_range: float = 1.0,
-        halo_weight: float = 0.0,
+        halo_weight: float = HALO_WEIGHT,
         terms: Mapping[str, Term] = MappingProxyType({}),
         stability_weight: float = 0.0,
     ) -> None:
@@ -286,9 +287,9 @@ def mean(objectives: Sequence[Objective]) -> Objective:
 def current_arguments(loss: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of :class:`PerceptualLoss` from those of any version, as the cards of older models have them.
 
-    Until 0.1 ``normalized`` stood for both distances: true for ``"relative"``, false for ``"squared"``.
+    Until 0.1 ``normalized`` stood for both distances: true for ``"relative"``, false for ``"squared"``. None had a halo.
     """
-    arguments = dict(loss)
+    arguments = {"halo_weight": 0.0, **loss}
     if "normalized" in arguments:
         distance = "relative" if arguments.pop("normalized") else "squared"
         arguments |= {"content_distance": distance, "style_distance": distance, "moments_weight": 0.0}

@@ -38,7 +38,7 @@ def test_terms_by_numpy(vgg, pictures, distance):
     relative = distance != "squared"
     loss = build(
         vgg, style, content_weight=3.0, style_weight=7.0, moments_weight=5.0, tv_weight=0.1,
-        content_distance="relative" if relative else "squared", style_distance=distance,
+        content_distance="relative" if relative else "squared", style_distance=distance, halo_weight=2.0,
     )  # fmt: skip
     s, x, c = ({name: value.double().numpy() for name, value in vgg(each).items()} for each in pictures)
     contents = [
@@ -66,11 +66,12 @@ def test_terms_by_numpy(vgg, pictures, distance):
         "style": styles["relu1_2"] + 0.5 * styles["relu2_2"],
         "moments": moments["relu1_2"] + 0.5 * moments["relu2_2"],
         "total_variation": variation,
+        "halo": functional.halo_loss(stylized, content).item(),  # by loops in test_functional.py
     }
     objective = loss(stylized, content)
     assert {name: value.item() for name, value in objective.terms.items()} == pytest.approx(terms, rel=1e-4)
     weighted = {"content": 3 * terms["content"], "style": 7 * terms["style"], "moments": 5 * terms["moments"]}
-    weighted["total_variation"] = 0.1 * variation
+    weighted |= {"total_variation": 0.1 * variation, "halo": 2 * terms["halo"]}
     assert {name: value.item() for name, value in objective.weighted.items()} == pytest.approx(weighted, rel=1e-4)
     assert objective.total.item() == pytest.approx(sum(weighted.values()), rel=1e-4)
     layers = {"content/relu2_2": np.mean(contents)} | {f"style/{layer}": value for layer, value in styles.items()}
@@ -104,9 +105,11 @@ def test_settings_of_older_models_give_the_objective_they_were_trained_with(vgg,
             style_distance=distance,
             moments_weight=0.0,
             style_weight=2.0,
+            halo_weight=0.0,
         )
         assert old(stylized, content).total == new(stylized, content).total
-    assert current_arguments({"style_weight": 2.0}) == {"style_weight": 2.0}
+    assert current_arguments({"style_weight": 2.0}) == {"style_weight": 2.0, "halo_weight": 0.0}
+    assert current_arguments({"halo_weight": 3.0}) == {"halo_weight": 3.0}
 
 
 def test_one_weight_serves_every_loss_network_and_picture():
@@ -222,7 +225,7 @@ def test_many_styles_are_the_losses_of_each(vgg):
 
 def test_the_halo_is_a_term_only_where_it_has_a_weight(vgg, pictures):
     style, stylized, content = pictures
-    without, loss = build(vgg, style), build(vgg, style, halo_weight=2.0)
+    without, loss = build(vgg, style, halo_weight=0.0), build(vgg, style, halo_weight=2.0)
     assert "halo" not in without(stylized, content).terms
     found = loss(stylized, content)
     expected = functional.halo_loss(stylized, content)
