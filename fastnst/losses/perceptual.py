@@ -287,7 +287,7 @@ def mean(objectives: Sequence[Objective]) -> Objective:
 def current_arguments(loss: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of :class:`PerceptualLoss` from those of any version, as the cards of older models have them.
 
-    Until 0.1 ``normalized`` stood for both distances: true for ``"relative"``, false for ``"squared"``. None had a halo.
+    Until 0.1 ``normalized`` stood for both distances: true for ``"relative"``, false for ``"squared"``. No halo then.
     """
     arguments = {"halo_weight": 0.0, **loss}
     if "normalized" in arguments:
