@@ -23,7 +23,7 @@ class Release(NamedTuple):
 
 
 RELEASES = {
-    "candy": Release(3418726, "f181697805d289dcb92de1868b50d1b8dd60416f73f7caf8d1fb154a7a207ada"),
+    "candy": Release(3419174, "cfbc62e9b2bb06daace65df9d8592eee1f6a0bde45f0743c4915764739135b57"),
     "paintings_steady": Release(3786598, "5ff0536b6d0f3a209dcbddf6413857a47aa0aef14e1d9da98743feea0efb5051"),
 }
 """Those of checkpoints/ in a checkout that pyproject.toml leaves out of the wheel."""
