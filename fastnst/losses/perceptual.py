@@ -17,6 +17,7 @@ from fastnst.losses import functional
 CONTENT_LAYERS = {"relu3_3": 1.0}
 STYLE_LAYERS = {"relu1_2": 1.0, "relu2_2": 1.0, "relu3_3": 1.0, "relu4_3": 1.0}
 HALO_WEIGHT = 4.0
+"""Of the default objective. In cards without it there was no such term: :func:`current_arguments`."""
 STATISTICS = ("style", "moments")
 """The terms that compare with the style picture what :func:`~fastnst.losses.functional.gram_and_moments` gives."""
 CONTENT_DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -287,7 +288,7 @@ def mean(objectives: Sequence[Objective]) -> Objective:
 def current_arguments(loss: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of :class:`PerceptualLoss` from those of any version, as the cards of older models have them.
 
-    Until 0.1 ``normalized`` stood for both distances: true for ``"relative"``, false for ``"squared"``. No halo then.
+    Until 0.1 ``normalized`` stood for both distances: true for ``"relative"``, false for ``"squared"``.
     """
     arguments = {"halo_weight": 0.0, **loss}
     if "normalized" in arguments:
