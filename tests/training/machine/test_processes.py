@@ -113,11 +113,11 @@ def test_two_processes_do_what_one_does_and_one_goes_on_from_there(options, dama
 def test_two_processes_paint_each_photograph_in_the_style_that_one_would(options, photos, tmp_path):
     pictures = sorted(photos.iterdir())
     many = ["style=many", f"style.images=[{pictures[2]},{pictures[3]},{pictures[4]}]", "trainer.max_steps=3"]
-    for name, more in (("one", ["data.batch_size=4"]), ("two", TWO[:-1])):
-        code, _, err = Job(
-            [str(PROJECT / "scripts/train.py"), *options, *more, *many, f"output_dir={name}"], tmp_path
-        ).end()
-        assert code == 0, err
+    answer = run_script("train", *options, "data.batch_size=4", *many, "output_dir=one", cwd=tmp_path)
+    assert answer.code == 0, answer.err
+    job = Job([str(PROJECT / "scripts/train.py"), *options, *TWO[:-1], *many, "output_dir=two"], tmp_path)
+    code, _, err = job.end()
+    assert code == 0, err
     expected, together = scalars(tmp_path / "one"), scalars(tmp_path / "two")
     assert sorted(together) == [1, 2, 3]
     assert together == pytest.approx(expected, rel=3e-4)
