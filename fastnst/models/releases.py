@@ -24,7 +24,7 @@ class Release(NamedTuple):
 
 RELEASES = {
     "candy": Release(3419174, "cfbc62e9b2bb06daace65df9d8592eee1f6a0bde45f0743c4915764739135b57"),
-    "paintings_steady": Release(3786598, "5ff0536b6d0f3a209dcbddf6413857a47aa0aef14e1d9da98743feea0efb5051"),
+    "paintings_steady": Release(3786726, "4b49e4157eac40bf13e17dd581a76dd918e1ea3bfbb08f0c92e7c4178c147272"),
 }
 """Those of checkpoints/ in a checkout that pyproject.toml leaves out of the wheel."""
 
