@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,15 +74,16 @@ class Flow:
     def __init__(self) -> None:
         self.cv2 = import_cv2()
         self.method = self.cv2.DISOpticalFlow_create(self.cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        self.before: Tensor | None = None
+        self.before: tuple[np.ndarray, np.ndarray] | None = None
 
-    def __call__(self, now: Tensor) -> Motion | None:
+    def __call__(self, frame: Tensor) -> Motion | None:
         """The motion to the next frame, (3, H, W) in [0, 1]; None for the first of a scene or of another size."""
-        before, self.before = self.before, now
-        if before is None or before.shape != now.shape:
+        last, self.before = self.before, (_array(frame), self._grey(frame))
+        now, small = self.before
+        if last is None or last[0].shape != now.shape:
             return None
-        height, width = now.shape[-2:]
-        small, small_before = self._grey(now), self._grey(before)
+        before, small_before = last
+        height, width = now.shape[:2]
         backward = self.method.calc(small, small_before, None)
         side = min(1.0, CHECK_SIDE / max(small.shape))
         half, half_before = (
@@ -92,20 +94,19 @@ class Flow:
         here = _grid(*small.shape)
         there = here + backward
         back = _warp(forward, there)
-        miss = np.square(backward + back).sum(axis=-1)
-        length = np.square(backward).sum(axis=-1) + np.square(back).sum(axis=-1)
+        miss = _squared_length(backward + back)
+        length = _squared_length(backward) + _squared_length(back)
         # Sundaram, Brox & Keutzer 2010, equation 5: there and back again misses by more than 1 % of the way
         visible = (miss < 0.01 * length + 0.5).astype(np.float32)
-        inside = (
-            (there >= 0).all(axis=-1) & (there[..., 0] <= small.shape[1] - 1) & (there[..., 1] <= small.shape[0] - 1)
-        )
+        x, y = there[..., 0], there[..., 1]
+        inside = (x >= 0) & (x <= small.shape[1] - 1) & (y >= 0) & (y <= small.shape[0] - 1)
         visible = self.cv2.GaussianBlur(self.cv2.erode(visible * inside, np.ones((3, 3))), (5, 5), 0)
         positions = _grid(height, width) + self._enlarged(backward, height, width)
         visible = self.cv2.resize(visible, (width, height), interpolation=self.cv2.INTER_LINEAR)
-        difference = self.cv2.absdiff(_array(now), _warp(_array(before), positions))
+        difference = self.cv2.absdiff(now, _warp(before, positions))
         difference = self.cv2.transform(difference, np.full((1, 3), 1 / 3))
         difference = self.cv2.GaussianBlur(difference, (5, 5), 0)
-        tolerance = max(STEP, TRUST * min(1.0, float(now.std()) / CONTRAST))
+        tolerance = max(STEP, TRUST * min(1.0, float(frame.std()) / CONTRAST))
         trust = visible * np.exp(-0.5 * (difference / tolerance) ** 2)
         return Motion(positions, trust) if trust.mean() >= CUT else None
 
@@ -126,9 +127,15 @@ def _warp(values: np.ndarray, positions: np.ndarray, how: int | None = None) -> 
     """(H, W, C) seen at other positions; how: one of OpenCV's interpolations, None: linear."""
     cv2 = import_cv2()
     method = cv2.INTER_LINEAR if how is None else how
-    return cv2.remap(values, positions.astype(np.float32), None, method, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(values, positions, None, method, borderMode=cv2.BORDER_REPLICATE)
 
 
+def _squared_length(vectors: np.ndarray) -> np.ndarray:
+    """(H, W, 2) to (H, W); several times as fast as a sum over the last axis."""
+    return np.einsum("hwc,hwc->hw", vectors, vectors)
+
+
+@lru_cache(maxsize=8)
 def _grid(height: int, width: int) -> np.ndarray:
     columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     return np.stack([columns, rows], axis=-1)
