@@ -45,7 +45,7 @@ class Motion(NamedTuple):
     """From one frame to the next.
 
     Attributes:
-        positions: where each pixel was in the frame before, (H, W, 2) as x and y in pixels.
+        positions: where each pixel was in the frame before, (H, W, 2) as x and y in pixels, float32.
         trust: how sure that is, (H, W) in [0, 1], 0 where it was hidden.
     """
 
