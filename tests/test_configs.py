@@ -195,7 +195,11 @@ def test_train_other_layers_and_pooling(train, tmp_path):
     losses = load_model(tmp_path / "run" / "model.ckpt").card["losses"]
     assert {name for name in losses if name.startswith("layers/")} == {
         "layers/content/relu3_2",
-        *(f"layers/{term}/{layer}" for term in ("style", "moments") for layer in ("relu3_1", "conv1_1")),
+        *(
+            f"layers/{term}/{layer}"
+            for term in ("style", "moments", "motifs/half", "motifs/quarter")
+            for layer in ("relu3_1", "conv1_1")
+        ),
     }  # fmt: skip
     assert losses["weighted/total_variation"] == pytest.approx(0.1 * losses["total_variation"])
 

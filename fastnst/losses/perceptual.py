@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastnst.errors import InputError
@@ -17,9 +18,13 @@ from fastnst.losses import functional
 CONTENT_LAYERS = {"relu3_3": 1.0}
 STYLE_LAYERS = {"relu1_2": 1.0, "relu2_2": 1.0, "relu3_3": 1.0, "relu4_3": 1.0}
 HALO_WEIGHT = 4.0
-"""Of the default objective. In cards without it there was no such term: :func:`current_arguments`."""
+MOTIFS_WEIGHT = 2.0
+"""These two of the default objective. In cards without them there was no such term: :func:`current_arguments`."""
 STATISTICS = ("style", "moments")
 """The terms that compare with the style picture what :func:`~fastnst.losses.functional.gram_and_moments` gives."""
+MOTIF_SIZES = {"half": 2, "quarter": 4}
+"""By what the sides are divided where the style is compared once more, in small: there a motif is as large to the loss
+network as a stroke is in the whole (docs/objective.md)."""
 CONTENT_DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "normalized": functional.normalized_content_loss,
     "relative": functional.relative_content_loss,
@@ -94,6 +99,8 @@ class PerceptualLoss(nn.Module):
         tv_form: ``"squared"`` or ``"l1"``.
         tv_range: pixel range in which the total variation is measured: 1 for [0, 1]; 255 for the paper's.
         halo_weight: of :func:`~fastnst.losses.functional.halo_loss`, at least 0; at 0 the objective has no such term.
+        motifs_weight: of the style's and the moments' distance at :data:`MOTIF_SIZES`, as far as the loss network's
+            deepest layer has more than one pixel there; at least 0; at 0 the objective has no such term.
         terms: further ones, by name.
         stability_weight: of :func:`~fastnst.losses.functional.stability_loss`, which training adds, as it needs the
             network; at least 0.
@@ -108,7 +115,7 @@ class PerceptualLoss(nn.Module):
         style: Tensor | Sequence[Tensor],
         content_layers: Mapping[str, float] = CONTENT_LAYERS,
         style_layers: Mapping[str, float] = STYLE_LAYERS,
-        content_weight: float = 1.0,
+        content_weight: float = 2.0,
         style_weight: float = 3.0,
         moments_weight: float = 3.0,
         tv_weight: float = 1.0,
@@ -117,6 +124,7 @@ class PerceptualLoss(nn.Module):
         tv_form: str = "squared",
         tv_range: float = 1.0,
         halo_weight: float = HALO_WEIGHT,
+        motifs_weight: float = MOTIFS_WEIGHT,
         terms: Mapping[str, Term] = MappingProxyType({}),
         stability_weight: float = 0.0,
     ) -> None:
@@ -124,9 +132,9 @@ class PerceptualLoss(nn.Module):
         weights = {
             "content": content_weight, "style": style_weight, "moments": moments_weight, "total_variation": tv_weight,
         }  # fmt: skip
-        if halo_weight != 0:
-            weights["halo"] = halo_weight
-        if taken := [name for name in check_terms(terms) if name in (*weights, "halo")]:
+        optional = {"halo": halo_weight, "motifs": motifs_weight}
+        weights |= {name: weight for name, weight in optional.items() if weight != 0}
+        if taken := [name for name in check_terms(terms) if name in (*weights, *optional)]:
             raise InputError(f"loss.terms.{taken[0]}: the objective has a term of this name; choose another.")
         weights |= {name: term.weight for name, term in terms.items()}
         values = [*weights.values(), stability_weight, *content_layers.values(), *style_layers.values()]
@@ -163,8 +171,14 @@ class PerceptualLoss(nn.Module):
         self.content_distance, self.style_distance = content_distance, style_distance
         self.tv_form = tv_form
         self.tv_range = tv_range
+        styles = [style] if isinstance(style, Tensor) else style
+        sizes = MOTIF_SIZES if "motifs" in self.weights else {}
+        self.motif_sizes = {size: part for size, part in sizes.items() if all(self._fits(one, part) for one in styles)}
+        self.motif_layers = {
+            f"{size}/{layer}": weight for size in self.motif_sizes for layer, weight in self.style_layers.items()
+        }
         described: dict[str, list[Tensor]] = {}
-        for picture in [style] if isinstance(style, Tensor) else style:
+        for picture in styles:
             if min(picture.shape[-2:]) < vgg.minimum_size:
                 size = f"{picture.shape[-1]}x{picture.shape[-2]}"
                 raise InputError(
@@ -172,7 +186,7 @@ class PerceptualLoss(nn.Module):
                     f"{vgg.minimum_size}x{vgg.minimum_size} pixels; give a larger picture or style.size."
                 )
             with torch.no_grad():
-                for layer, features in vgg(picture, list(self.style_layers)).items() if self.style_layers else ():
+                for layer, features in self._features(picture, list(self.style_layers)).items():
                     for term, found in zip(STATISTICS, functional.gram_and_moments(features), strict=True):
                         described.setdefault(_buffer(term, layer), []).append(found)
                 if self.terms:
@@ -182,6 +196,21 @@ class PerceptualLoss(nn.Module):
                         self.register_buffer(self.views[-1][key], value)
         for name, of_all in described.items():
             self.register_buffer(name, torch.cat(of_all))
+
+    def _fits(self, pictures: Tensor, part: int) -> bool:
+        """Whether the deepest layer has more than one pixel of the smaller pictures: of one there is no deviation."""
+        return min(pictures.shape[-2:]) // part >= 2 * self.vgg.minimum_size
+
+    def _features(self, pictures: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Those of the loss network, and ``"half/relu1_2"`` and so on, the style layers' of the smaller pictures."""
+        if layers == []:
+            return {}
+        features = self.vgg(pictures, layers)
+        for size, part in self.motif_sizes.items() if self.style_layers else ():
+            if self._fits(pictures, part):
+                small = self.vgg(F.avg_pool2d(pictures, part), list(self.style_layers))
+                features |= {f"{size}/{layer}": values for layer, values in small.items()}
+        return features
 
     def target_gram(self, layer: str, style: int = 0) -> Tensor:
         """A style picture's Gram matrix (C, C) at ``layer``."""
@@ -203,11 +232,11 @@ class PerceptualLoss(nn.Module):
             style: which of several style pictures.
         """
         targets = self.content_features(content) if isinstance(content, Tensor) else content
-        return self._compare(stylized, self.vgg(stylized), targets, style)
+        return self._compare(stylized, self._features(stylized), targets, style)
 
     def each(self, stylized: Tensor, content: Tensor, styles: Sequence[int]) -> list[Objective]:
         """The objective of each of N pictures by itself, with the style of each; otherwise as :meth:`forward`."""
-        targets, features = self.content_features(content), self.vgg(stylized)
+        targets, features = self.content_features(content), self._features(stylized)
 
         def one_by_one(maps: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
             # Slices would each have a gradient as large as the whole.
@@ -221,16 +250,21 @@ class PerceptualLoss(nn.Module):
         self, stylized: Tensor, features: Mapping[str, Tensor], targets: Mapping[str, Tensor], style: int
     ) -> Objective:
         compare_content = CONTENT_DISTANCES[self.content_distance]
-        compare_style = STYLE_DISTANCES[self.style_distance]
         layers, terms = {}, {name: stylized.new_zeros(()) for name in ("content", *STATISTICS)}
         for layer, weight in self.content_layers.items():
             layers[f"content/{layer}"] = compare_content(features[layer], targets[layer])
             terms["content"] = terms["content"] + weight * layers[f"content/{layer}"]
         for layer, weight in self.style_layers.items():
-            for term, value in zip(STATISTICS, functional.gram_and_moments(features[layer]), strict=True):
-                target = self.get_buffer(_buffer(term, layer))[style]
-                layers[f"{term}/{layer}"] = compare_style(value, target)
-                terms[term] = terms[term] + weight * layers[f"{term}/{layer}"]
+            for term, distance in self._distances(features[layer], layer, style).items():
+                layers[f"{term}/{layer}"] = distance
+                terms[term] = terms[term] + weight * distance
+        if "motifs" in self.weights:
+            terms["motifs"] = stylized.new_zeros(())
+        for layer, weight in self.motif_layers.items():
+            if layer in features:
+                gram, moments = self._distances(features[layer], layer, style).values()
+                layers[f"motifs/{layer}"] = gram + moments
+                terms["motifs"] = terms["motifs"] + weight * layers[f"motifs/{layer}"]
         terms["total_variation"] = functional.total_variation(self.tv_range * stylized, self.tv_form)
         if "halo" in self.weights:
             terms["halo"] = functional.halo_loss(stylized, targets["picture"])
@@ -246,6 +280,14 @@ class PerceptualLoss(nn.Module):
                 raise InputError(f"loss.terms.{name} gives {what}: expected a scalar tensor.")
         weighted = {name: self.weights[name] * value for name, value in terms.items()}
         return Objective(sum(weighted.values(), stylized.new_zeros(())), terms, weighted, layers)
+
+    def _distances(self, features: Tensor, layer: str, style: int) -> dict[str, Tensor]:
+        """Of the Gram matrix and of the moments."""
+        compare = STYLE_DISTANCES[self.style_distance]
+        return {
+            term: compare(value, self.get_buffer(_buffer(term, layer))[style])
+            for term, value in zip(STATISTICS, functional.gram_and_moments(features), strict=True)
+        }
 
 
 def _buffer(term: str, layer: str) -> str:
@@ -290,7 +332,7 @@ def current_arguments(loss: Mapping[str, Any]) -> dict[str, Any]:
 
     Until 0.1 ``normalized`` stood for both distances: true for ``"relative"``, false for ``"squared"``.
     """
-    arguments = {"halo_weight": 0.0, **loss}
+    arguments = {"halo_weight": 0.0, "motifs_weight": 0.0, **loss}
     if "normalized" in arguments:
         distance = "relative" if arguments.pop("normalized") else "squared"
         arguments |= {"content_distance": distance, "style_distance": distance, "moments_weight": 0.0}

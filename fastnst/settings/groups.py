@@ -61,6 +61,7 @@ class LossSettings:
     terms: dict[str, Any]  # of the user's own, by name: a class, its arguments, and the weight
     stability_weight: float
     halo_weight: float
+    motifs_weight: float
 
 
 @dataclass

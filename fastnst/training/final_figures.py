@@ -30,8 +30,8 @@ def measure(
         size: shorter side of the photographs in pixels.
 
     Returns:
-        ``content`` and ``style`` (:class:`~fastnst.features.fidelity.Fidelity`), ``photograph_style``: the style
-        distance of the photographs themselves, ``photographs``: how many.
+        ``content``, ``style`` and ``motifs`` (:class:`~fastnst.features.fidelity.Fidelity`), ``photograph_style`` and
+        ``photograph_motifs``: the distances of the photographs themselves, ``photographs``: how many.
     """
     device = next(network.parameters()).device
     meter = FidelityMeter(device)
@@ -42,10 +42,12 @@ def measure(
         described = meter.describe(photo)
         stylized = network(photo[None].to(device)).float().clamp(0, 1)[0]
         figures.append(meter.compare(meter.describe(stylized), described, painting))
-        own.append(meter.compare(described, described, painting).style)
+        own.append(meter.compare(described, described, painting))
     return {
         "photographs": len(paths),
         "content": statistics.fmean(one.content for one in figures),
         "style": statistics.fmean(one.style for one in figures),
-        "photograph_style": statistics.fmean(own),
+        "motifs": statistics.fmean(one.motifs for one in figures),
+        "photograph_style": statistics.fmean(one.style for one in own),
+        "photograph_motifs": statistics.fmean(one.motifs for one in own),
     }

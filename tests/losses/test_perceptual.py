@@ -39,8 +39,13 @@ def test_terms_by_numpy(vgg, pictures, distance):
     loss = build(
         vgg, style, content_weight=3.0, style_weight=7.0, moments_weight=5.0, tv_weight=0.1,
         content_distance="relative" if relative else "squared", style_distance=distance, halo_weight=2.0,
+        motifs_weight=4.0,
     )  # fmt: skip
     s, x, c = ({name: value.double().numpy() for name, value in vgg(each).items()} for each in pictures)
+    for size, part in (("half", 2), ("quarter", 4)):
+        for whole, features in ((style, s), (stylized, x)):
+            small = whole.unflatten(3, (-1, part)).unflatten(2, (-1, part)).mean((3, 5))
+            features |= {f"{size}/{name}": value.double().numpy() for name, value in vgg(small).items()}
     contents = [
         ((x["relu2_2"][n] - c["relu2_2"][n]) ** 2).sum()
         / ((c["relu2_2"][n] ** 2).sum() if relative else c["relu2_2"][n].size)
@@ -54,11 +59,13 @@ def test_terms_by_numpy(vgg, pictures, distance):
             return (difference**0.5).mean() / (target**2).sum() ** 0.5
         return difference.mean() / ((target**2).sum() if relative else 1)
 
-    styles = {layer: compared(lambda f, layer=layer: gram(f[layer])) for layer in STYLE}
+    names = [f"{size}{layer}" for size in ("", "half/", "quarter/") for layer in STYLE]
+    styles = {layer: compared(lambda f, layer=layer: gram(f[layer])) for layer in names}
     moments = {
         layer: compared(lambda f, layer=layer: np.stack([f[layer].mean((2, 3)), f[layer].std((2, 3))], axis=1))
-        for layer in STYLE
+        for layer in names
     }
+    motifs = {layer: styles.pop(layer) + moments.pop(layer) for layer in names if "/" in layer}
     pixels = stylized.double().numpy()
     variation = (np.diff(pixels, axis=2) ** 2).mean() + (np.diff(pixels, axis=3) ** 2).mean()
     terms = {
@@ -67,15 +74,17 @@ def test_terms_by_numpy(vgg, pictures, distance):
         "moments": moments["relu1_2"] + 0.5 * moments["relu2_2"],
         "total_variation": variation,
         "halo": functional.halo_loss(stylized, content).item(),  # by loops in test_functional.py
+        "motifs": sum(STYLE[layer.partition("/")[2]] * value for layer, value in motifs.items()),
     }
     objective = loss(stylized, content)
     assert {name: value.item() for name, value in objective.terms.items()} == pytest.approx(terms, rel=1e-4)
     weighted = {"content": 3 * terms["content"], "style": 7 * terms["style"], "moments": 5 * terms["moments"]}
-    weighted |= {"total_variation": 0.1 * variation, "halo": 2 * terms["halo"]}
+    weighted |= {"total_variation": 0.1 * variation, "halo": 2 * terms["halo"], "motifs": 4 * terms["motifs"]}
     assert {name: value.item() for name, value in objective.weighted.items()} == pytest.approx(weighted, rel=1e-4)
     assert objective.total.item() == pytest.approx(sum(weighted.values()), rel=1e-4)
     layers = {"content/relu2_2": np.mean(contents)} | {f"style/{layer}": value for layer, value in styles.items()}
     layers |= {f"moments/{layer}": value for layer, value in moments.items()}
+    layers |= {f"motifs/{layer}": value for layer, value in motifs.items()}
     assert {name: value.item() for name, value in objective.layers.items()} == pytest.approx(layers, rel=1e-4)
 
 
@@ -106,10 +115,12 @@ def test_settings_of_older_models_give_the_objective_they_were_trained_with(vgg,
             moments_weight=0.0,
             style_weight=2.0,
             halo_weight=0.0,
+            motifs_weight=0.0,
         )
         assert old(stylized, content).total == new(stylized, content).total
-    assert current_arguments({"style_weight": 2.0}) == {"style_weight": 2.0, "halo_weight": 0.0}
-    assert current_arguments({"halo_weight": 3.0}) == {"halo_weight": 3.0}
+    none = {"halo_weight": 0.0, "motifs_weight": 0.0}
+    assert current_arguments({"style_weight": 2.0}) == {"style_weight": 2.0, **none}
+    assert current_arguments({"halo_weight": 3.0, "motifs_weight": 2.0}) == {"halo_weight": 3.0, "motifs_weight": 2.0}
 
 
 def test_one_weight_serves_every_loss_network_and_picture():
@@ -156,9 +167,10 @@ def test_gradient_descends(vgg, pictures):
 
 def test_style_buffers(vgg, pictures):
     loss = build(vgg, pictures[0])
-    assert sorted(name for name, _ in loss.named_buffers(recurse=False)) == [
-        "moments_relu1_2", "moments_relu2_2", "style_relu1_2", "style_relu2_2",
-    ]  # fmt: skip
+    names = [
+        f"{term}_{size}relu{n}_2" for term in ("moments", "style") for size in ("half/", "quarter/", "") for n in "12"
+    ]
+    assert sorted(name for name, _ in loss.named_buffers(recurse=False)) == names
     assert loss.target_gram("relu2_2").shape == (128, 128)
 
 
@@ -167,7 +179,9 @@ def test_terms_of_weight_zero_still_show(vgg, pictures):
     objective = build(vgg, style, style_weight=0.0)(stylized, content)
     assert objective.terms["style"] > 0 and objective.weighted["style"] == 0
     objective = build(vgg, style, style_layers={"relu1_2": 1.0, "relu2_2": 0.0})(stylized, content)
-    assert list(objective.layers) == ["content/relu2_2", "style/relu1_2", "moments/relu1_2"]
+    assert list(objective.layers) == [
+        "content/relu2_2", "style/relu1_2", "moments/relu1_2", "motifs/half/relu1_2", "motifs/quarter/relu1_2",
+    ]  # fmt: skip
 
 
 def test_a_term_without_layers(vgg, pictures):
@@ -236,3 +250,28 @@ def test_the_halo_is_a_term_only_where_it_has_a_weight(vgg, pictures):
     torch.testing.assert_close(loss(stylized, loss.content_features(content)).total, found.total)
     with pytest.raises(InputError, match="expected numbers of at least 0"):
         build(vgg, style, halo_weight=-1.0)
+
+
+def test_motifs_are_a_term_only_where_they_have_a_weight(vgg, pictures):
+    style, stylized, content = pictures
+    without = build(vgg, style, motifs_weight=0.0)
+    assert "motifs" not in without(stylized, content).terms and not without.motif_layers
+    loss = build(vgg, style, motifs_weight=2.0)
+    found = loss(stylized, content)
+    torch.testing.assert_close(found.total, without(stylized, content).total + 2 * found.terms["motifs"])
+    torch.testing.assert_close(mean(loss.each(stylized, content, [0, 0])).total, found.total)
+    assert loss(style, style).terms["motifs"] == 0
+    assert build(vgg, style, style_layers={})(stylized, content).terms["motifs"] == 0
+    with pytest.raises(InputError, match="expected numbers of at least 0"):
+        build(vgg, style, motifs_weight=-1.0)
+
+
+def test_motifs_are_looked_for_as_far_as_pictures_are_large_enough(vgg, pictures):
+    """relu2_2 has two pixels of four: a picture of 12 has 6 at half of its size, and 3 at a quarter."""
+    style, stylized, content = pictures
+    small, whole = stylized[..., :12, :12], build(vgg, style)
+    motifs = [name for name in whole(small, content[..., :12, :12]).layers if name.startswith("motifs")]
+    assert motifs == ["motifs/half/relu1_2", "motifs/half/relu2_2"]
+    of_small = build(vgg, style[..., :12, :12])
+    motifs = [name for name in of_small(stylized, content).layers if name.startswith("motifs")]
+    assert motifs == ["motifs/half/relu1_2", "motifs/half/relu2_2"]

@@ -29,7 +29,7 @@ from fastnst.images.grids import labelled_grid
 from fastnst.images.reading import read_image, read_picture
 from fastnst.images.resizing import resize, resize_short_side
 from fastnst.images.saving import save_image
-from fastnst.losses.perceptual import CONTENT_LAYERS, HALO_WEIGHT, STYLE_LAYERS
+from fastnst.losses.perceptual import CONTENT_LAYERS, HALO_WEIGHT, MOTIFS_WEIGHT, STYLE_LAYERS
 from fastnst.models.model_file import find_model, load_model
 from fastnst.optimization import optimize_picture
 from fastnst.styles import NAMES, picture_path
@@ -40,7 +40,10 @@ STYLE_SIZE = 512
 """Pixels of a painting's shorter side when it is measured: `style.size` of training."""
 DEFAULT_OBJECTIVE: dict[str, Any] = {
     "loss_network": "vgg16", "weights": "imagenet_caffe", "pooling": "max",
-    "loss": {"content_layers": CONTENT_LAYERS, "style_layers": STYLE_LAYERS, "halo_weight": HALO_WEIGHT},
+    "loss": {
+        "content_layers": CONTENT_LAYERS, "style_layers": STYLE_LAYERS, "halo_weight": HALO_WEIGHT,
+        "motifs_weight": MOTIFS_WEIGHT,
+    },
 }  # fmt: skip
 """Of training, in the form of its settings; weights and distances are the defaults of the objective itself."""
 PHOTOGRAPH, LBFGS = "photograph", "L-BFGS"
@@ -79,7 +82,8 @@ class Kept:
 
     def measure(self, contender: Contender, compare: Callable[[Tensor], Fidelity]) -> Fidelity:
         """The figures of a contender, painted and compared if that has not been done."""
-        if contender.key not in self.figures or not (contender.by == PHOTOGRAPH or self.picture(contender).exists()):
+        known = len(self.figures.get(contender.key, ())) == len(Fidelity._fields)  # 0.2 had one less
+        if not known or not (contender.by == PHOTOGRAPH or self.picture(contender).exists()):
             picture = contender.paint()
             self.figures[contender.key] = list(compare(picture))
             if contender.by != PHOTOGRAPH:
@@ -179,8 +183,7 @@ class Measurement:
         if photo not in self.described:
             self.described[photo] = self.meter.describe(self.photo(contender.photo))
         if painting not in self.described:
-            style = self.meter.describe(resize_short_side(read_image(painting), STYLE_SIZE)).style
-            self.described[painting] = Description({}, style)
+            self.described[painting] = self.meter.describe(resize_short_side(read_image(painting), STYLE_SIZE))
         own = self.described[photo]
         stylized = own if contender.by == PHOTOGRAPH else self.meter.describe(picture)
         return self.meter.compare(stylized, own, self.described[painting])
@@ -232,26 +235,19 @@ class Measurement:
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """For each painting and maker: means over the photographs, beside the photographs' own distance."""
-    own = {(row["painting"], row["photo"]): row["style"] for row in rows if row["by"] == PHOTOGRAPH}
+    """For each painting and maker: means over the photographs, beside the photographs' own distances."""
+    own = {(row["painting"], row["photo"]): row for row in rows if row["by"] == PHOTOGRAPH}
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["painting"], row["by"]), []).append(row)
     means = []
     for (painting, by), group in groups.items():
-        reference = statistics.fmean(own[painting, row["photo"]] for row in group)
-        content, style = (statistics.fmean(row[what] for row in group) for what in ("content", "style"))
-        means.append(
-            {
-                "painting": painting,
-                "by": by,
-                "photographs": len(group),
-                "content": content,
-                "style": style,
-                "photograph_style": reference,
-                "style_ratio": style / reference,
-            }
-        )
+        mean: dict[str, Any] = {"painting": painting, "by": by, "photographs": len(group)}
+        mean |= {what: statistics.fmean(row[what] for row in group) for what in Fidelity._fields}
+        for what in ("style", "motifs"):
+            reference = statistics.fmean(own[painting, row["photo"]][what] for row in group)
+            mean |= {f"photograph_{what}": reference, f"{what}_ratio": mean[what] / reference}
+        means.append(mean)
     return means
 
 
@@ -266,20 +262,26 @@ def run(options: argparse.Namespace, device: torch.device) -> tuple[dict[str, An
         photo = measurement.photos[one.photo] if one.by == PHOTOGRAPH else kept.picture(one)
         shown[one.painting, one.photo, one.by] = photo
     means = summary(rows)
-    heads = ["painting", "by", "photos", "content", "style", "of the photograph's"]
+    heads = ["painting", "by", "photos", "content", "style", "of the photograph's", "motifs", "of the photograph's"]
     cells = [
         [
             row["painting"],
             row["by"],
             str(row["photographs"]),
             f"{row['content']:.3f}",
-            f"{row['style']:.3f}",
-            f"{row['style_ratio']:.2f} of {row['photograph_style']:.3f}",
+            *(
+                text
+                for what in ("style", "motifs")
+                for text in (f"{row[what]:.3f}", f"{row[f'{what}_ratio']:.2f} of {row[f'photograph_{what}']:.3f}")
+            ),
         ]
         for row in means
     ]
     print(table([heads, *cells]))
-    print("content: 1 is the photograph itself. style: 0 is the painting itself. Means over the photographs.")
+    print(
+        "content: 1 is the photograph itself. style: 0 is the painting itself. motifs: so at a quarter of the size.\n"
+        "Means over the photographs."
+    )
     if options.sheet is not None:
         options.sheet.parent.mkdir(parents=True, exist_ok=True)
         save_image(sheet(measurement, shown), options.sheet, overwrite=options.overwrite)

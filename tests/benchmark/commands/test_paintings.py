@@ -51,30 +51,38 @@ def test_every_contender_is_measured_and_shown(measure, tmp_path):
     painting = meter.describe(resize_short_side(read_image(picture_path("mosaic")), 512))
     (row,) = (row for row in figures["pictures"] if row["by"] == "somebody")
     expected = meter.compare(meter.describe(other), meter.describe(photo), painting)
-    assert (row["content"], row["style"]) == pytest.approx(tuple(expected), rel=1e-3)
+    assert (row["content"], row["style"], row["motifs"]) == pytest.approx(tuple(expected), rel=1e-3)
 
 
 def test_resumes_from_what_is_kept(measure, tmp_path):
     assert measure("--iterations", 0, "--json", "first.json").code == 0
     kept = json.loads((tmp_path / "kept" / "figures.json").read_text())
-    marked = {key: [0.25, style] for key, (_, style) in kept["figures"].items()}
+    marked = {key: [0.25, *rest] for key, (_, *rest) in kept["figures"].items()}
     (tmp_path / "kept" / "figures.json").write_text(json.dumps({"figures": marked}))
     assert measure("--iterations", 0, "--json", "second.json").code == 0
     again = json.loads((tmp_path / "second.json").read_text())["pictures"]
     assert len(again) == 5 and {row["content"] for row in again} == {0.25}
+    older = {key: figures[:2] for key, figures in marked.items()}  # as 0.2 kept them: measured anew
+    (tmp_path / "kept" / "figures.json").write_text(json.dumps({"figures": older}))
+    assert measure("--iterations", 0, "--json", "third.json").code == 0
+    assert json.loads((tmp_path / "third.json").read_text()) == json.loads((tmp_path / "first.json").read_text())
 
 
 def test_summary_by_hand():
     rows = [
-        {"painting": "a", "photo": "x", "by": PHOTOGRAPH, "content": 1.0, "style": 0.5},
-        {"painting": "a", "photo": "y", "by": PHOTOGRAPH, "content": 1.0, "style": 0.7},
-        {"painting": "a", "photo": "x", "by": "net", "content": 0.4, "style": 0.2},
-        {"painting": "a", "photo": "y", "by": "net", "content": 0.6, "style": 0.4},
-        {"painting": "a", "photo": "y", "by": "somebody", "content": 0.1, "style": 0.35},
+        {"painting": "a", "photo": "x", "by": PHOTOGRAPH, "content": 1.0, "style": 0.5, "motifs": 0.8},
+        {"painting": "a", "photo": "y", "by": PHOTOGRAPH, "content": 1.0, "style": 0.7, "motifs": 0.4},
+        {"painting": "a", "photo": "x", "by": "net", "content": 0.4, "style": 0.2, "motifs": 0.3},
+        {"painting": "a", "photo": "y", "by": "net", "content": 0.6, "style": 0.4, "motifs": 0.6},
+        {"painting": "a", "photo": "y", "by": "somebody", "content": 0.1, "style": 0.35, "motifs": 0.1},
     ]
     by = {row["by"]: row for row in summary(rows)}
     assert by["net"]["content"] == pytest.approx(0.5) and by["net"]["style_ratio"] == pytest.approx(0.3 / 0.6)
+    assert by["net"]["motifs_ratio"] == pytest.approx(0.45 / 0.6) and by["net"]["photograph_motifs"] == pytest.approx(
+        0.6
+    )
     assert by["somebody"]["style_ratio"] == pytest.approx(0.5) and by["somebody"]["photographs"] == 1
+    assert by["somebody"]["motifs_ratio"] == pytest.approx(0.25)
 
 
 def test_wrong_calls(measure, tmp_path):
