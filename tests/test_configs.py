@@ -39,7 +39,7 @@ def test_how_many_there_are():
     counts = {group: choices(group) for group in ("style", "network", "loss", "data", "trainer", "experiment")}
     assert counts["style"] == sorted([*NAMES, "custom", "many"]) and len(counts["style"]) == 12
     assert counts["network"] == ["custom", "johnson", "johnson2016", "slim", "tiny"]
-    assert counts["loss"] == ["johnson2016", "normalized"]
+    assert counts["loss"] == ["johnson2016", "motifs", "normalized"]
     assert counts["data"] == ["coco", "custom", "folder", "samples", "webdataset"]
     assert counts["trainer"] == ["auto", "cpu", "ddp", "free_gpu", "gpu"]
     assert counts["experiment"] == ["full", "hours", "johnson2016", "minute", "quick", "steady"]
@@ -182,6 +182,15 @@ def test_train_every_network(train, tmp_path, network):
     assert arguments["width"] == 32
 
 
+def test_which_trainings_learn_large_motifs(composed):
+    weights = {
+        choice: composed(*choice.split()).loss.motifs_weight
+        for choice in ("experiment=minute", "experiment=quick", "experiment=hours data.root=x",
+                       "experiment=hours data.root=x loss=johnson2016", "experiment=steady data.root=x")
+    }  # fmt: skip
+    assert list(weights.values()) == [0, 0, 2, 0, 0]
+
+
 @pytest.mark.parametrize("loss", choices("loss"))
 def test_train_every_loss(train, tmp_path, loss):
     assert train(f"loss={loss}", "output_dir=run").code == 0
@@ -195,11 +204,7 @@ def test_train_other_layers_and_pooling(train, tmp_path):
     losses = load_model(tmp_path / "run" / "model.ckpt").card["losses"]
     assert {name for name in losses if name.startswith("layers/")} == {
         "layers/content/relu3_2",
-        *(
-            f"layers/{term}/{layer}"
-            for term in ("style", "moments", "motifs/half", "motifs/quarter")
-            for layer in ("relu3_1", "conv1_1")
-        ),
+        *(f"layers/{term}/{layer}" for term in ("style", "moments") for layer in ("relu3_1", "conv1_1")),
     }  # fmt: skip
     assert losses["weighted/total_variation"] == pytest.approx(0.1 * losses["total_variation"])
 

@@ -18,8 +18,7 @@ from fastnst.losses import functional
 CONTENT_LAYERS = {"relu3_3": 1.0}
 STYLE_LAYERS = {"relu1_2": 1.0, "relu2_2": 1.0, "relu3_3": 1.0, "relu4_3": 1.0}
 HALO_WEIGHT = 4.0
-MOTIFS_WEIGHT = 2.0
-"""These two of the default objective. In cards without them there was no such term: :func:`current_arguments`."""
+"""Of the default objective. In cards without it there was no such term: :func:`current_arguments`."""
 STATISTICS = ("style", "moments")
 """The terms that compare with the style picture what :func:`~fastnst.losses.functional.gram_and_moments` gives."""
 MOTIF_SIZES = {"half": 2, "quarter": 4}
@@ -115,7 +114,7 @@ class PerceptualLoss(nn.Module):
         style: Tensor | Sequence[Tensor],
         content_layers: Mapping[str, float] = CONTENT_LAYERS,
         style_layers: Mapping[str, float] = STYLE_LAYERS,
-        content_weight: float = 2.0,
+        content_weight: float = 1.0,
         style_weight: float = 3.0,
         moments_weight: float = 3.0,
         tv_weight: float = 1.0,
@@ -124,7 +123,7 @@ class PerceptualLoss(nn.Module):
         tv_form: str = "squared",
         tv_range: float = 1.0,
         halo_weight: float = HALO_WEIGHT,
-        motifs_weight: float = MOTIFS_WEIGHT,
+        motifs_weight: float = 0.0,
         terms: Mapping[str, Term] = MappingProxyType({}),
         stability_weight: float = 0.0,
     ) -> None:
@@ -332,7 +331,7 @@ def current_arguments(loss: Mapping[str, Any]) -> dict[str, Any]:
 
     Until 0.1 ``normalized`` stood for both distances: true for ``"relative"``, false for ``"squared"``.
     """
-    arguments = {"halo_weight": 0.0, "motifs_weight": 0.0, **loss}
+    arguments = {"halo_weight": 0.0, **loss}
     if "normalized" in arguments:
         distance = "relative" if arguments.pop("normalized") else "squared"
         arguments |= {"content_distance": distance, "style_distance": distance, "moments_weight": 0.0}

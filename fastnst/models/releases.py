@@ -23,7 +23,7 @@ class Release(NamedTuple):
 
 
 RELEASES = {
-    "candy": Release(3419174, "cfbc62e9b2bb06daace65df9d8592eee1f6a0bde45f0743c4915764739135b57"),
+    "candy": Release(3420070, "7e8aadabd4aaf6772d60e3e36886c54368e7111c4bf6bb4ba86b50c72fe199cf"),
     "paintings_steady": Release(3786726, "4b49e4157eac40bf13e17dd581a76dd918e1ea3bfbb08f0c92e7c4178c147272"),
 }
 """Those of checkpoints/ in a checkout that pyproject.toml leaves out of the wheel."""

@@ -115,12 +115,11 @@ def test_settings_of_older_models_give_the_objective_they_were_trained_with(vgg,
             moments_weight=0.0,
             style_weight=2.0,
             halo_weight=0.0,
-            motifs_weight=0.0,
         )
         assert old(stylized, content).total == new(stylized, content).total
-    none = {"halo_weight": 0.0, "motifs_weight": 0.0}
-    assert current_arguments({"style_weight": 2.0}) == {"style_weight": 2.0, **none}
-    assert current_arguments({"halo_weight": 3.0, "motifs_weight": 2.0}) == {"halo_weight": 3.0, "motifs_weight": 2.0}
+    assert current_arguments({"style_weight": 2.0}) == {"style_weight": 2.0, "halo_weight": 0.0}
+    assert current_arguments({"halo_weight": 3.0}) == {"halo_weight": 3.0}
+    assert "motifs" not in build(vgg, style, **current_arguments({}))(stylized, content).terms
 
 
 def test_one_weight_serves_every_loss_network_and_picture():
@@ -166,7 +165,7 @@ def test_gradient_descends(vgg, pictures):
 
 
 def test_style_buffers(vgg, pictures):
-    loss = build(vgg, pictures[0])
+    loss = build(vgg, pictures[0], motifs_weight=1.0)
     names = [
         f"{term}_{size}relu{n}_2" for term in ("moments", "style") for size in ("half/", "quarter/", "") for n in "12"
     ]
@@ -178,7 +177,7 @@ def test_terms_of_weight_zero_still_show(vgg, pictures):
     style, stylized, content = pictures
     objective = build(vgg, style, style_weight=0.0)(stylized, content)
     assert objective.terms["style"] > 0 and objective.weighted["style"] == 0
-    objective = build(vgg, style, style_layers={"relu1_2": 1.0, "relu2_2": 0.0})(stylized, content)
+    objective = build(vgg, style, style_layers={"relu1_2": 1.0, "relu2_2": 0.0}, motifs_weight=1.0)(stylized, content)
     assert list(objective.layers) == [
         "content/relu2_2", "style/relu1_2", "moments/relu1_2", "motifs/half/relu1_2", "motifs/quarter/relu1_2",
     ]  # fmt: skip
@@ -261,7 +260,7 @@ def test_motifs_are_a_term_only_where_they_have_a_weight(vgg, pictures):
     torch.testing.assert_close(found.total, without(stylized, content).total + 2 * found.terms["motifs"])
     torch.testing.assert_close(mean(loss.each(stylized, content, [0, 0])).total, found.total)
     assert loss(style, style).terms["motifs"] == 0
-    assert build(vgg, style, style_layers={})(stylized, content).terms["motifs"] == 0
+    assert build(vgg, style, style_layers={}, motifs_weight=1.0)(stylized, content).terms["motifs"] == 0
     with pytest.raises(InputError, match="expected numbers of at least 0"):
         build(vgg, style, motifs_weight=-1.0)
 
@@ -269,9 +268,9 @@ def test_motifs_are_a_term_only_where_they_have_a_weight(vgg, pictures):
 def test_motifs_are_looked_for_as_far_as_pictures_are_large_enough(vgg, pictures):
     """relu2_2 has two pixels of four: a picture of 12 has 6 at half of its size, and 3 at a quarter."""
     style, stylized, content = pictures
-    small, whole = stylized[..., :12, :12], build(vgg, style)
+    small, whole = stylized[..., :12, :12], build(vgg, style, motifs_weight=1.0)
     motifs = [name for name in whole(small, content[..., :12, :12]).layers if name.startswith("motifs")]
     assert motifs == ["motifs/half/relu1_2", "motifs/half/relu2_2"]
-    of_small = build(vgg, style[..., :12, :12])
+    of_small = build(vgg, style[..., :12, :12], motifs_weight=1.0)
     motifs = [name for name in of_small(stylized, content).layers if name.startswith("motifs")]
     assert motifs == ["motifs/half/relu1_2", "motifs/half/relu2_2"]

@@ -75,7 +75,7 @@ def test_resolved_configuration(trained):
 def test_tensorboard_events(trained):
     found = events(trained)
     scalars = found.Tags()["scalars"]
-    terms = ["content", "style", "moments", "motifs", "total_variation"]
+    terms = ["content", "style", "moments", "total_variation"]
     layers = ["content/relu3_3", *(f"style/{layer}" for layer in ("relu1_2", "relu2_2", "relu3_3", "relu4_3"))]
     expected = ["train/total", "held_out/total", "train/weighted/range", "lr-Adam", "photographs_per_second"]
     for stage in ("train", "held_out"):

@@ -29,7 +29,7 @@ from fastnst.images.grids import labelled_grid
 from fastnst.images.reading import read_image, read_picture
 from fastnst.images.resizing import resize, resize_short_side
 from fastnst.images.saving import save_image
-from fastnst.losses.perceptual import CONTENT_LAYERS, HALO_WEIGHT, MOTIFS_WEIGHT, STYLE_LAYERS
+from fastnst.losses.perceptual import CONTENT_LAYERS, HALO_WEIGHT, STYLE_LAYERS
 from fastnst.models.model_file import find_model, load_model
 from fastnst.optimization import optimize_picture
 from fastnst.styles import NAMES, picture_path
@@ -40,10 +40,7 @@ STYLE_SIZE = 512
 """Pixels of a painting's shorter side when it is measured: `style.size` of training."""
 DEFAULT_OBJECTIVE: dict[str, Any] = {
     "loss_network": "vgg16", "weights": "imagenet_caffe", "pooling": "max",
-    "loss": {
-        "content_layers": CONTENT_LAYERS, "style_layers": STYLE_LAYERS, "halo_weight": HALO_WEIGHT,
-        "motifs_weight": MOTIFS_WEIGHT,
-    },
+    "loss": {"content_layers": CONTENT_LAYERS, "style_layers": STYLE_LAYERS, "halo_weight": HALO_WEIGHT},
 }  # fmt: skip
 """Of training, in the form of its settings; weights and distances are the defaults of the objective itself."""
 PHOTOGRAPH, LBFGS = "photograph", "L-BFGS"
