@@ -79,7 +79,7 @@ class Kept:
 
     def measure(self, contender: Contender, compare: Callable[[Tensor], Fidelity]) -> Fidelity:
         """The figures of a contender, painted and compared if that has not been done."""
-        known = len(self.figures.get(contender.key, ())) == len(Fidelity._fields)  # 0.2 had one less
+        known = len(self.figures.get(contender.key, ())) == len(Fidelity._fields)  # older files have one less
         if not known or not (contender.by == PHOTOGRAPH or self.picture(contender).exists()):
             picture = contender.paint()
             self.figures[contender.key] = list(compare(picture))
